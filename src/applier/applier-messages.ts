@@ -1,0 +1,63 @@
+/**
+ * What an applier thread is given at birth and the messages it exchanges with the main thread. Types only.
+ */
+import type { PlainError } from '../base/errors.ts';
+import type { EndpointOptions } from '../reader/reader-messages.ts';
+
+export interface ApplierOptions {
+  readonly channel: string;
+  readonly target: string;
+  readonly endpoint: EndpointOptions;
+  readonly mode: 'auto' | 'binlog';
+  readonly progress: 'auto' | 'gtid' | 'table';
+  readonly workers: number;
+  readonly commitOrder: 'source' | 'window' | 'any';
+  readonly relayDir: string;
+  readonly published: SharedArrayBuffer;
+  /** Names this Millrace to others on the same target: host, pid, data_dir. */
+  readonly owner: string;
+}
+
+export type ApplierCommand =
+  | { readonly type: 'start' }
+  | { readonly type: 'status'; readonly id: number }
+  /** Finish the transactions in flight, then close. Answered by `stopped`. */
+  | { readonly type: 'stop' };
+
+export type ApplierState =
+  | { readonly at: 'idle' }
+  | { readonly at: 'connecting'; readonly attempt: number }
+  /** Connected; what the target has is known; the relay log does not hold the next transaction yet. */
+  | { readonly at: 'running' }
+  | { readonly at: 'backing-off'; readonly attempt: number; readonly untilMs: number; readonly cause: PlainError }
+  | { readonly at: 'stopping' }
+  | { readonly at: 'stopped'; readonly cause: PlainError | null };
+
+export interface ApplierStatus {
+  readonly state: ApplierState;
+  readonly lastError: PlainError | null;
+  readonly mode: 'binlog';
+  readonly progress: 'gtid' | 'table' | null;
+  readonly executed: string | null;
+  readonly workers: number;
+  readonly transactionsApplied: number;
+  readonly rowsApplied: number;
+  /** Everything published in the relay log is executed on the target. */
+  readonly caughtUpWithRelay: boolean;
+  /** Source commit time (µs since the epoch, source clock) of the oldest transaction not yet executed; null: none known. */
+  readonly pendingCommitMicros: string | null;
+  /** Source commit time (µs) of the last executed transaction, and our wall clock when it was executed. */
+  readonly lastCommitMicros: string | null;
+  readonly lastAppliedWallMs: number | null;
+  /** The oldest relay file that this target still needs. */
+  readonly neededFile: number;
+}
+
+export type ApplierReport =
+  | { readonly type: 'state'; readonly state: ApplierState }
+  | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly facts: Record<string, unknown> }
+  /** Sent once per successful connect, before anything is applied: text of what the target has. */
+  | { readonly type: 'executed'; readonly executed: string }
+  | { readonly type: 'needed-file'; readonly fileNumber: number }
+  | { readonly type: 'status'; readonly id: number; readonly status: ApplierStatus }
+  | { readonly type: 'stopped'; readonly cause: PlainError | null };

@@ -1,0 +1,105 @@
+/**
+ * What the reader thread is given at birth and the messages it exchanges with the main thread. Types only.
+ */
+import type { PlainError } from '../base/errors.ts';
+
+export type TlsMode = 'disabled' | 'preferred' | 'required' | 'verify_ca' | 'verify_identity';
+
+/** PEM texts, already read from their files by the config loader. */
+export interface TlsOptions {
+  readonly mode: TlsMode;
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+/** How to reach and enter a server. The password is plain text here; it is never logged nor put into status. */
+export interface EndpointOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly tls: TlsOptions;
+  readonly connectTimeoutMs: number;
+}
+
+export type SourceStart =
+  | { readonly at: 'auto' }
+  | { readonly at: 'gtid_set'; readonly gtidSet: string }
+  | { readonly at: 'position'; readonly file: string; readonly position: number };
+
+export interface ReaderOptions {
+  readonly channel: string;
+  readonly endpoint: EndpointOptions;
+  /** Null: derived from data_dir's identity, stable, checked against the source's other replicas. */
+  readonly serverId: number | null;
+  /** Our own stable server_uuid on this channel (kept in data_dir). */
+  readonly replicaUuid: string;
+  readonly start: SourceStart;
+  /** Heartbeat period asked from the source; the watchdog gives up after 3 periods of silence (at least 10 s). */
+  readonly heartbeatMs: number;
+  readonly relayDir: string;
+  /** Soft limit: a file is closed after the transaction that passes it. */
+  readonly maxFileSize: number;
+  /** fdatasync policy: after every received batch that ends a transaction (0), or at most every so many ms. */
+  readonly syncMs: number;
+  readonly retentionMs: number;
+  /** Where the end of the relay log is published (see relay/published-end.ts). */
+  readonly published: SharedArrayBuffer;
+}
+
+export type ReaderCommand =
+  /**
+   * Start reading. `executed` is what every target has (text of the position set of the source's kind, null: no target
+   * known yet, use only the relay log). `reset`: throw the relay log away first and fetch again from `executed`.
+   */
+  | { readonly type: 'start'; readonly executed: string | null; readonly reset: boolean }
+  /** Relay files numbered below this are needed by no target any more. */
+  | { readonly type: 'applied-up-to'; readonly fileNumber: number }
+  | { readonly type: 'status'; readonly id: number }
+  /** Finish the transaction in flight or truncate it, sync, close. Answered by `stopped`. */
+  | { readonly type: 'stop' };
+
+export type ReaderState =
+  | { readonly at: 'idle' }
+  | { readonly at: 'connecting'; readonly attempt: number }
+  | { readonly at: 'streaming'; readonly sinceMs: number }
+  | { readonly at: 'backing-off'; readonly attempt: number; readonly untilMs: number; readonly cause: PlainError }
+  | { readonly at: 'stopping' }
+  | { readonly at: 'stopped'; readonly cause: PlainError | null };
+
+export interface ReaderStatus {
+  readonly state: ReaderState;
+  readonly lastError: PlainError | null;
+  readonly source: {
+    readonly serverUuid: string | null;
+    readonly serverVersion: string | null;
+    readonly flavour: 'mysql' | 'mariadb' | null;
+  };
+  /** Text of the retrieved set: whole transactions in the relay log and everything before it. */
+  readonly retrieved: string;
+  readonly sourceFile: string | null;
+  readonly sourcePosition: number;
+  readonly relayFile: string | null;
+  readonly relayPosition: number;
+  readonly relayBytes: number;
+  /** Transactions and bytes received since the thread started. */
+  readonly transactionsReceived: number;
+  readonly bytesReceived: number;
+  /**
+   * Proof that the relay log holds everything the source had at `contactMs` (wall): a heartbeat that named exactly our
+   * position, and nothing received since. Lag may only be 0 on such proof.
+   */
+  readonly caughtUpWithSource: boolean;
+  /** Wall time of the last byte from the source; null before the first. */
+  readonly contactMs: number | null;
+  /** Source clock minus our clock, milliseconds, sampled at connect. */
+  readonly clockDiffMs: number;
+}
+
+export type ReaderReport =
+  | { readonly type: 'state'; readonly state: ReaderState }
+  | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly facts: Record<string, unknown> }
+  | { readonly type: 'status'; readonly id: number; readonly status: ReaderStatus }
+  /** The source's kind is known (first successful connect, or from the relay log at recovery). */
+  | { readonly type: 'stopped'; readonly cause: PlainError | null };
