@@ -2,7 +2,7 @@
  * What an applier thread is given at birth and the messages it exchanges with the main thread. Types only.
  */
 import type { PlainError } from '../base/errors.ts';
-import type { EndpointOptions } from '../reader/reader-messages.ts';
+import type { EndpointOptions } from '../wire/endpoint.ts';
 
 export interface ApplierOptions {
   readonly channel: string;

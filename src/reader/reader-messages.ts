@@ -2,26 +2,7 @@
  * What the reader thread is given at birth and the messages it exchanges with the main thread. Types only.
  */
 import type { PlainError } from '../base/errors.ts';
-
-export type TlsMode = 'disabled' | 'preferred' | 'required' | 'verify_ca' | 'verify_identity';
-
-/** PEM texts, already read from their files by the config loader. */
-export interface TlsOptions {
-  readonly mode: TlsMode;
-  readonly ca?: string | undefined;
-  readonly cert?: string | undefined;
-  readonly key?: string | undefined;
-}
-
-/** How to reach and enter a server. The password is plain text here; it is never logged nor put into status. */
-export interface EndpointOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string;
-  readonly tls: TlsOptions;
-  readonly connectTimeoutMs: number;
-}
+import type { EndpointOptions } from '../wire/endpoint.ts';
 
 export type SourceStart =
   | { readonly at: 'auto' }
