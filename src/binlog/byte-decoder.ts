@@ -128,12 +128,12 @@ export class ByteDecoder {
 
   latin1(length: number): string {
     const at = this.#take(length);
-    return this.buf.latin1Slice(at, at + length);
+    return this.buf.toString('latin1', at, at + length);
   }
 
   utf8(length: number): string {
     const at = this.#take(length);
-    return this.buf.utf8Slice(at, at + length);
+    return this.buf.toString('utf8', at, at + length);
   }
 }
 
