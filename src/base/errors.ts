@@ -16,6 +16,8 @@ export type Action = 'retry' | 'stop' | 'resync';
 export const ERROR_CODES = {
   /** Bytes from a socket or a file do not have the form their type demands. */
   MALFORMED_EVENT: 'stop',
+  /** A text that should be a GTID, a GTID set or a file and position cannot be read as one. */
+  MALFORMED_POSITION: 'stop',
   /** An event's CRC32 does not match its bytes. On the wire: retried a few times; on disk: fetched again. */
   CHECKSUM_MISMATCH: 'retry',
   /** An event that Millrace does not know stands inside a transaction and is not marked as ignorable. */
@@ -124,7 +126,13 @@ export function toPlain(error: unknown): PlainError {
     for (const [key, value] of Object.entries(error.facts)) {
       if (value !== undefined) facts[key] = typeof value === 'bigint' ? value.toString() : value;
     }
-    return { code: error.code, action: error.action, message: error.message, hint: error.hint ?? null, facts };
+    return {
+      code: error.code,
+      action: error.action,
+      message: error.message,
+      hint: error.hint ?? null,
+      facts,
+    };
   }
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return {
