@@ -2,6 +2,7 @@
  * What an applier thread is given at birth and the messages it exchanges with the main thread. Types only.
  */
 import type { PlainError } from '../base/errors.ts';
+import type { PositionKind } from '../binlog/position-set.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 
 export interface ApplierOptions {
@@ -19,7 +20,8 @@ export interface ApplierOptions {
 }
 
 export type ApplierCommand =
-  | { readonly type: 'start' }
+  /** `kind`: how the source names its transactions (the reader's `source` report). Sent once the reader knows it. */
+  | { readonly type: 'start'; readonly kind: PositionKind }
   | { readonly type: 'status'; readonly id: number }
   /** Finish the transactions in flight, then close. Answered by `stopped`. */
   | { readonly type: 'stop' };
@@ -29,7 +31,12 @@ export type ApplierState =
   | { readonly at: 'connecting'; readonly attempt: number }
   /** Connected; what the target has is known; the relay log does not hold the next transaction yet. */
   | { readonly at: 'running' }
-  | { readonly at: 'backing-off'; readonly attempt: number; readonly untilMs: number; readonly cause: PlainError }
+  | {
+      readonly at: 'backing-off';
+      readonly attempt: number;
+      readonly untilMs: number;
+      readonly cause: PlainError;
+    }
   | { readonly at: 'stopping' }
   | { readonly at: 'stopped'; readonly cause: PlainError | null };
 
@@ -55,7 +62,12 @@ export interface ApplierStatus {
 
 export type ApplierReport =
   | { readonly type: 'state'; readonly state: ApplierState }
-  | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly facts: Record<string, unknown> }
+  | {
+      readonly type: 'log';
+      readonly level: 'debug' | 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly facts: Record<string, unknown>;
+    }
   /** Sent once per successful connect, before anything is applied: text of what the target has. */
   | { readonly type: 'executed'; readonly executed: string }
   | { readonly type: 'needed-file'; readonly fileNumber: number }

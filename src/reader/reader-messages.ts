@@ -2,6 +2,7 @@
  * What the reader thread is given at birth and the messages it exchanges with the main thread. Types only.
  */
 import type { PlainError } from '../base/errors.ts';
+import type { PositionKind } from '../binlog/position-set.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 
 export type SourceStart =
@@ -45,7 +46,12 @@ export type ReaderState =
   | { readonly at: 'idle' }
   | { readonly at: 'connecting'; readonly attempt: number }
   | { readonly at: 'streaming'; readonly sinceMs: number }
-  | { readonly at: 'backing-off'; readonly attempt: number; readonly untilMs: number; readonly cause: PlainError }
+  | {
+      readonly at: 'backing-off';
+      readonly attempt: number;
+      readonly untilMs: number;
+      readonly cause: PlainError;
+    }
   | { readonly at: 'stopping' }
   | { readonly at: 'stopped'; readonly cause: PlainError | null };
 
@@ -80,7 +86,18 @@ export interface ReaderStatus {
 
 export type ReaderReport =
   | { readonly type: 'state'; readonly state: ReaderState }
-  | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string; readonly facts: Record<string, unknown> }
+  | {
+      readonly type: 'log';
+      readonly level: 'debug' | 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly facts: Record<string, unknown>;
+    }
   | { readonly type: 'status'; readonly id: number; readonly status: ReaderStatus }
-  /** The source's kind is known (first successful connect, or from the relay log at recovery). */
+  /**
+   * Posted once, before anything else can happen: how the source names its transactions. The reader finds out at birth, from
+   * its relay log when that is not empty, else by connecting to the source (retrying with back-off like any connect; a
+   * stop there is reported as `stopped`). It then waits for `start`. The channel hands `kind` to the appliers, collects
+   * what they have executed and only then sends `start`.
+   */
+  | { readonly type: 'source'; readonly kind: PositionKind; readonly relayLogIsEmpty: boolean }
   | { readonly type: 'stopped'; readonly cause: PlainError | null };

@@ -1,0 +1,162 @@
+/**
+ * Which transaction may run next: the source's logical clock, windows, barriers. No I/O, no timers.
+ *
+ * A transaction T (last_committed, sequence_number) may start when every transaction with a sequence_number up to
+ * T.last_committed has committed (MySQL's LOGICAL_CLOCK rule, sql/rpl_mta_submode.cc). Dispatch never skips the head
+ * of the queue: everything dispatched before T stands before T in the source, so looking at what is in flight decides,
+ * and a head that waits can never be waited for by something behind it (no dead-lock by order).
+ *
+ * Windows. Inside a window independent transactions commit in any order; a window is closed by its size and the next
+ * one opens only when nothing is in flight, so every window's end is a consistent prefix of the source. With nearly
+ * nothing queued the window is one transaction: the source's order is kept when caught up.
+ *   commit_order source → windows of one; window → up to `windowMax`; any → no windows, the logical clock alone.
+ *
+ * A barrier (DDL, XA, statements, a transaction too large for memory, a clock that restarts) runs alone.
+ *
+ * Standing alone. A transaction that failed may ask for a second try after everything before it has committed and
+ * with nothing else running (`standAlone`): an error is believed only then, since a key that exists on the target alone
+ * can make two transactions depend on each other that the source's clock calls independent.
+ *
+ * Invariants
+ *  - `lowWaterMark` counts the longest prefix, in admission order, of which every transaction is committed.
+ *  - The sum of admitted, not yet committed bytes stays below `bytesMax`, or there is exactly one such transaction.
+ */
+import { assert } from '../base/errors.ts';
+
+export interface Schedulable {
+  /** Position in admission order, counted from 0 without gaps. */
+  readonly ordinal: number;
+  readonly lastCommitted: number;
+  readonly sequenceNumber: number;
+  /** Names the clock the two numbers belong to: they restart with every binary log file of the source. */
+  readonly clock: number;
+  /** Why it must run alone; null: it need not. */
+  readonly barrier: string | null;
+  /** Memory held until it is committed. */
+  readonly bytes: number;
+}
+
+export interface SchedulerLimits {
+  readonly workers: number;
+  readonly commitOrder: 'source' | 'window' | 'any';
+  readonly windowMax: number;
+  readonly bytesMax: number;
+  readonly transactionsMax: number;
+}
+
+export class ApplyScheduler<T extends Schedulable> {
+  readonly #limits: SchedulerLimits;
+  /** Admitted, not committed; index 0 has ordinal #firstOrdinal. A committed one is null until it can be shifted. */
+  #pending: (T | null)[] = [];
+  #firstOrdinal = 0;
+  /** Index into #pending of the next transaction to dispatch. */
+  #next = 0;
+  readonly #inFlight = new Set<T>();
+  readonly #alone: T[] = [];
+  #bytes = 0;
+  #inWindow = 0;
+
+  constructor(limits: SchedulerLimits) {
+    assert(limits.workers >= 1, 'at least one worker');
+    this.#limits = limits;
+  }
+
+  get canAdmit(): boolean {
+    return (
+      this.#pending.length === 0 ||
+      (this.#bytes < this.#limits.bytesMax && this.#pending.length < this.#limits.transactionsMax)
+    );
+  }
+
+  admit(transaction: T): void {
+    assert(transaction.ordinal === this.#firstOrdinal + this.#pending.length, 'ordinals have no gaps');
+    this.#pending.push(transaction);
+    this.#bytes += transaction.bytes;
+  }
+
+  /** The next transaction that may start now, or null. The caller starts it at once. */
+  takeReady(): T | null {
+    const head = this.#pending[this.#next];
+    if (head === undefined || head === null || this.#alone.length > 0) return null;
+    if (!this.#mayStart(head)) return null;
+    if (this.#inFlight.size === 0) this.#inWindow = 0;
+    this.#next += 1;
+    this.#inWindow += 1;
+    this.#inFlight.add(head);
+    return head;
+  }
+
+  #mayStart(head: T): boolean {
+    if (this.#inFlight.size === 0) return true;
+    if (this.#inFlight.size >= this.#limits.workers || head.barrier !== null) return false;
+    if (this.#inWindow >= this.#windowSize()) return false;
+    for (const running of this.#inFlight) {
+      if (running.barrier !== null || running.clock !== head.clock) return false;
+      if (running.sequenceNumber <= head.lastCommitted) return false;
+    }
+    return true;
+  }
+
+  #windowSize(): number {
+    switch (this.#limits.commitOrder) {
+      case 'source':
+        return 1;
+      case 'any':
+        return Number.POSITIVE_INFINITY;
+      case 'window': {
+        const queued = this.#pending.length - this.#next;
+        return queued < 2 * this.#limits.workers && this.#inWindow <= 1 ? 1 : this.#limits.windowMax;
+      }
+    }
+  }
+
+  /** `transaction` is committed on the target (or was found there). */
+  committed(transaction: T): void {
+    assert(this.#inFlight.delete(transaction), 'only a dispatched transaction commits');
+    const waiting = this.#alone.indexOf(transaction);
+    if (waiting >= 0) this.#alone.splice(waiting, 1);
+    this.#bytes -= transaction.bytes;
+    this.#pending[transaction.ordinal - this.#firstOrdinal] = null;
+    let done = 0;
+    while (done < this.#next && this.#pending[done] === null) done += 1;
+    if (done > 0) {
+      this.#pending.splice(0, done);
+      this.#firstOrdinal += done;
+      this.#next -= done;
+    }
+  }
+
+  /**
+   * `transaction` failed, was rolled back and holds nothing; it wants to run alone. Nothing new is dispatched until it is
+   * committed. Ask `mayStandAlone` after every change.
+   */
+  standAlone(transaction: T): void {
+    assert(this.#inFlight.has(transaction), 'only a dispatched transaction fails');
+    if (!this.#alone.includes(transaction)) this.#alone.push(transaction);
+  }
+
+  /** Everything before it is committed and whatever else is in flight waits, holding nothing. */
+  mayStandAlone(transaction: T): boolean {
+    if (transaction.ordinal !== this.#firstOrdinal) return false;
+    for (const running of this.#inFlight) if (!this.#alone.includes(running)) return false;
+    return true;
+  }
+
+  get idle(): boolean {
+    return this.#pending.length === 0;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Number of transactions, from the first admitted, that are all committed. */
+  get lowWaterMark(): number {
+    return this.#firstOrdinal;
+  }
+
+  /** The oldest transaction that is not committed. */
+  get oldest(): T | null {
+    return this.#pending[0] ?? null;
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Builds `BINLOG '…'` statements out of TABLE_MAP and rows events.
+ *
+ * A statement holds one or more complete row statements of the source: their table maps, then their rows events, the last
+ * with STMT_END_F. When a row statement outgrows the limit it is split: STMT_END_F is set on the last rows event that
+ * still fits, and the next BINLOG begins with the same table maps again (hazards of the field: the server closes its
+ * tables at the end of every BINLOG statement, so maps never carry over).
+ *
+ * Events go in without their CRC (the session was primed with a format description that says "no checksum"), with
+ * event_length corrected and log_pos 0. Nothing else is changed, except for a target that does not know the rows flag
+ * USE_SQL_FOREIGN_KEY (before 9.6): there the flag becomes NO_FOREIGN_KEY_CHECKS, because the source has logged the
+ * child rows itself.
+ *
+ * Invariant: memory is bounded by the limit plus one event.
+ */
+import { MillraceError } from '../base/errors.ts';
+import { EVENT_HEADER_LENGTH } from '../binlog/event-header.ts';
+
+const STMT_END = 0x0001;
+const NO_FOREIGN_KEY_CHECKS = 0x0002;
+const USE_SQL_FOREIGN_KEY = 0x0010;
+/** table_id is 6 bytes since 5.1; the flags follow it. */
+const ROWS_FLAGS_OFFSET = EVENT_HEADER_LENGTH + 6;
+
+const PREFIX = Buffer.from("BINLOG '", 'latin1');
+const SUFFIX = Buffer.from("'", 'latin1');
+
+export interface BinlogStatementOptions {
+  /** Raw event bytes in one statement before it is closed. */
+  readonly bytesMax: number;
+  /** The target applies events flagged USE_SQL_FOREIGN_KEY by itself (MySQL 9.6 and later). */
+  readonly knowsSqlForeignKeys: boolean;
+}
+
+/** The SQL text of one BINLOG statement, in pieces that are never joined. */
+export type StatementPieces = readonly Buffer[];
+
+export class BinlogStatement {
+  readonly #options: BinlogStatementOptions;
+  #buf: Buffer;
+  #length = 0;
+  /** Table maps of the row statement that is not at its end, as they go into a continuation. */
+  #maps: Buffer[] = [];
+  #open = false;
+  /** The maps of the open row statement stand in this BINLOG already. */
+  #mapsIncluded = false;
+  /** Where the last rows event starts in #buf; -1: none. */
+  #lastRows = -1;
+
+  constructor(options: BinlogStatementOptions) {
+    this.#options = options;
+    this.#buf = Buffer.allocUnsafe(64 * 1024);
+  }
+
+  get isEmpty(): boolean {
+    return this.#lastRows < 0;
+  }
+
+  /** A row statement has begun and its STMT_END_F has not come. */
+  get inRowStatement(): boolean {
+    return this.#open;
+  }
+
+  addTableMap(buf: Buffer, start: number, end: number): void {
+    const map = Buffer.from(buf.subarray(start, end));
+    map.writeUInt32LE(map.length, 9);
+    map.writeUInt32LE(0, 13);
+    if (!this.#open) {
+      this.#open = true;
+      this.#maps = [];
+      this.#mapsIncluded = true;
+    }
+    this.#maps.push(map);
+    if (this.#mapsIncluded) this.#append(map, 0, map.length);
+  }
+
+  /** Adds a rows event (without CRC). Returns true when the statement is full and must be taken. */
+  addRows(buf: Buffer, start: number, end: number): boolean {
+    if (!this.#open) {
+      throw new MillraceError('UNEXPECTED_EVENT', 'a rows event stands before its table map');
+    }
+    if (!this.#mapsIncluded) {
+      for (const map of this.#maps) this.#append(map, 0, map.length);
+      this.#mapsIncluded = true;
+    }
+    const at = this.#append(buf, start, end);
+    this.#buf.writeUInt32LE(end - start, at + 9);
+    this.#buf.writeUInt32LE(0, at + 13);
+    this.#lastRows = at;
+    const flags = this.#fixForeignKeys(at);
+    if (flags & STMT_END) this.#open = false;
+    return this.#length >= this.#options.bytesMax;
+  }
+
+  #fixForeignKeys(at: number): number {
+    let flags = this.#buf.readUInt16LE(at + ROWS_FLAGS_OFFSET);
+    if (!this.#options.knowsSqlForeignKeys && flags & USE_SQL_FOREIGN_KEY) {
+      flags = (flags & ~USE_SQL_FOREIGN_KEY) | NO_FOREIGN_KEY_CHECKS;
+      this.#buf.writeUInt16LE(flags, at + ROWS_FLAGS_OFFSET);
+    }
+    return flags;
+  }
+
+  /** Gives the statement and starts the next one. Only to be called when not empty. */
+  take(): StatementPieces {
+    if (this.#open) {
+      const flags = this.#buf.readUInt16LE(this.#lastRows + ROWS_FLAGS_OFFSET);
+      this.#buf.writeUInt16LE(flags | STMT_END, this.#lastRows + ROWS_FLAGS_OFFSET);
+      this.#mapsIncluded = false;
+    }
+    const base64 = Buffer.from(this.#buf.toString('base64', 0, this.#length), 'latin1');
+    this.#length = 0;
+    this.#lastRows = -1;
+    if (this.#buf.length > 4 * this.#options.bytesMax) this.#buf = Buffer.allocUnsafe(this.#options.bytesMax);
+    return [PREFIX, base64, SUFFIX];
+  }
+
+  /** Throws everything away (the transaction was rolled back). */
+  clear(): void {
+    this.#length = 0;
+    this.#lastRows = -1;
+    this.#open = false;
+    this.#maps = [];
+  }
+
+  #append(buf: Buffer, start: number, end: number): number {
+    if (end - start < EVENT_HEADER_LENGTH + 8) {
+      throw new MillraceError(
+        'MALFORMED_EVENT',
+        `an event of ${end - start} bytes is too short for its type`,
+      );
+    }
+    const need = this.#length + end - start;
+    if (need > this.#buf.length) {
+      const grown = Buffer.allocUnsafe(
+        Math.max(need, Math.min(2 * this.#buf.length, this.#buf.length + (4 << 20))),
+      );
+      this.#buf.copy(grown, 0, 0, this.#length);
+      this.#buf = grown;
+    }
+    const at = this.#length;
+    buf.copy(this.#buf, at, start, end);
+    this.#length = need;
+    return at;
+  }
+}
+
+/**
+ * The parts of a BINLOG statement around an event too large for memory: `head` holds the table maps and must be followed by the
+ * event's bytes, all of it base64 encoded in one run. See `base64Pieces`.
+ */
+export const BINLOG_PREFIX = PREFIX;
+export const BINLOG_SUFFIX = SUFFIX;
+
+/** Encodes a run of byte pieces as one base64 text, piece by piece: only full groups of three leave before the end. */
+export function* base64Pieces(pieces: Iterable<Buffer>): Generator<Buffer> {
+  let carry: Buffer = Buffer.alloc(0);
+  for (const piece of pieces) {
+    const joined = carry.length > 0 ? Buffer.concat([carry, piece]) : piece;
+    const whole = joined.length - (joined.length % 3);
+    if (whole > 0) yield Buffer.from(joined.toString('base64', 0, whole), 'latin1');
+    carry = Buffer.from(joined.subarray(whole));
+  }
+  if (carry.length > 0) yield Buffer.from(carry.toString('base64'), 'latin1');
+}
+
+export function base64Length(bytes: number): number {
+  return Math.ceil(bytes / 3) * 4;
+}
