@@ -1,0 +1,255 @@
+/**
+ * Reads the configuration file into a frozen Config.
+ *
+ * Every problem has its place: `config.yaml:10:3: channels[0].targets[0].delai: unknown key; did you mean delay?`.
+ * Relative paths in the file (data_dir, password_file, ca, cert, key) are relative to the folder of the file, so that
+ * every verb finds the same data_dir from wherever it is called.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { MillraceError } from '../base/errors.ts';
+import type { ChannelConfig, Config, ConfigProblem, EndpointConfig } from './config.ts';
+import { type ConfigPath, crossChecks, type PathProblem } from './cross-checks.ts';
+import { configSchema, dataDirSchema, type RawConfig, type RawEndpoint } from './schema.ts';
+import { Secret } from './secret.ts';
+import { type Environment, YamlSource } from './yaml-source.ts';
+
+const CONFIG_BYTES_MAX = 1024 * 1024;
+const SECRET_FILE_BYTES_MAX = 1024 * 1024;
+
+export type ConfigResult =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+/** $MILLRACE_CONFIG, else ./config.yaml. */
+export function defaultConfigFile(environment: Environment): string {
+  return environment.MILLRACE_CONFIG || './config.yaml';
+}
+
+/** Throws CONFIG or NOT_IN_THIS_VERSION with the first problem, as one line. */
+export function loadConfig(file: string, environment: Environment): Config {
+  const result = readConfig(file, environment);
+  if (result.ok) return result.config;
+  throw problemsError(file, result.problems);
+}
+
+/** All problems, in the order of the file. Throws CONFIG only when the file cannot be read at all. */
+export function readConfig(file: string, environment: Environment): ConfigResult {
+  const yaml = new YamlSource(readConfigText(file));
+  if (yaml.problems.length === 0) yaml.interpolate(environment);
+  if (yaml.problems.length > 0) return failure(yaml.problems);
+
+  const parsed = configSchema.safeParse(yaml.toJS());
+  if (!parsed.success) return failure(schemaProblems(yaml, parsed.error.issues));
+
+  const problems: PathProblem[] = crossChecks(parsed.data);
+  const reader = new SecretFiles(dirname(resolve(file)), problems);
+  const config = build(file, parsed.data, reader);
+  if (problems.length > 0) return failure(problems.map((problem) => yaml.locate(problem)));
+  const warnings = reader.warnings.map((warning) => problemLine(file, yaml.locate(warning)));
+  return { ok: true, config: deepFreeze({ ...config, warnings }) };
+}
+
+/** Where the running Millrace is reached: what `status` and `stop` need of the file. */
+export interface ConfigPlaces {
+  readonly dataDir: string;
+  /** As far as they can be read. */
+  readonly channels: readonly string[];
+}
+
+/**
+ * Reads data_dir and the channels' names alone, so that `status` and `stop` work in a shell that lacks the passwords,
+ * and while somebody edits the rest of the file. Throws CONFIG.
+ */
+export function loadPlaces(file: string, environment: Environment): ConfigPlaces {
+  const yaml = new YamlSource(readConfigText(file));
+  if (yaml.problems.length === 0) yaml.interpolateAt(['data_dir'], environment);
+  if (yaml.problems.length > 0) throw problemsError(file, yaml.problems);
+  const root = yaml.toJS() as { data_dir?: unknown; channels?: unknown };
+  const dataDir = dataDirSchema.safeParse(root.data_dir);
+  if (!dataDir.success) {
+    const message = dataDir.error.issues[0]!.message;
+    throw problemsError(file, [yaml.locate({ code: 'CONFIG', path: ['data_dir'], message })]);
+  }
+  const channels: string[] = [];
+  for (const channel of Array.isArray(root.channels) ? root.channels : []) {
+    if (typeof channel?.name === 'string') channels.push(channel.name);
+  }
+  return { dataDir: resolve(dirname(resolve(file)), dataDir.data), channels };
+}
+
+/** `config.yaml:10:3: channels[0].targets[0].delai: unknown key; did you mean delay?` */
+export function problemLine(file: string, problem: Omit<ConfigProblem, 'code'>): string {
+  const path = problem.path === '' ? '' : `${problem.path}: `;
+  return `${file}:${problem.line}:${problem.column}: ${path}${problem.message}`;
+}
+
+function problemsError(file: string, problems: readonly ConfigProblem[]): MillraceError {
+  const first = problems[0]!;
+  const more = problems.length - 1;
+  const rest = more === 0 ? '' : ` (and ${more} more: \`millrace check\` lists all)`;
+  return new MillraceError(first.code, `${problemLine(file, first)}${rest}`);
+}
+
+function failure(problems: readonly ConfigProblem[]): ConfigResult {
+  const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
+  return { ok: false, problems: sorted };
+}
+
+function readConfigText(file: string): string {
+  let bytes: Buffer;
+  try {
+    if (statSync(file).size > CONFIG_BYTES_MAX) {
+      throw new MillraceError('CONFIG', `${file}: larger than 1 MiB; this is no configuration file`);
+    }
+    bytes = readFileSync(file);
+  } catch (error) {
+    if (error instanceof MillraceError) throw error;
+    throw new MillraceError('CONFIG', `${file}: ${fileErrorText(error)}`, {
+      hint: 'Give the configuration file with -c FILE or in $MILLRACE_CONFIG; config.example.yaml shows one.',
+    });
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new MillraceError('CONFIG', `${file}: is not UTF-8 text`);
+  }
+}
+
+function fileErrorText(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return 'no such file';
+  if (code === 'EACCES') return 'permission denied';
+  if (code === 'EISDIR') return 'is a folder, not a file';
+  return message;
+}
+
+type SchemaIssue = NonNullable<ReturnType<typeof configSchema.safeParse>['error']>['issues'][number];
+
+function schemaProblems(yaml: YamlSource, issues: readonly SchemaIssue[]): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  for (const issue of issues) {
+    const path = issue.path as ConfigPath;
+    if (issue.code === 'unrecognized_keys') {
+      const messages = issue.message.split('\n');
+      for (const [index, key] of issue.keys.entries()) {
+        problems.push(yaml.locateKey(path, key, messages[index]!));
+      }
+      continue;
+    }
+    problems.push(yaml.locate({ code: 'CONFIG', path, message: issueMessage(issue) }));
+  }
+  return problems;
+}
+
+function issueMessage(issue: SchemaIssue): string {
+  if (issue.code !== 'invalid_type') return issue.message;
+  if (/received undefined$/.test(issue.message)) return 'missing';
+  if (/received null$/.test(issue.message)) return 'is empty; give a value or remove the key';
+  if (issue.expected === 'array') return 'expected a list';
+  return issue.expected === 'object' ? 'expected a map of keys and values' : issue.message;
+}
+
+/** Reads the files that the configuration names; what is wrong with them is added to `problems`. */
+class SecretFiles {
+  readonly #base: string;
+  readonly #problems: PathProblem[];
+  readonly warnings: PathProblem[] = [];
+
+  constructor(base: string, problems: PathProblem[]) {
+    this.#base = base;
+    this.#problems = problems;
+  }
+
+  resolve(path: string): string {
+    return resolve(this.#base, path);
+  }
+
+  read(file: string, path: ConfigPath, secret: boolean): string {
+    try {
+      const stat = statSync(this.resolve(file));
+      if (stat.size > SECRET_FILE_BYTES_MAX) {
+        this.#problems.push({ code: 'CONFIG', path, message: `${file}: larger than 1 MiB` });
+        return '';
+      }
+      if (secret && (stat.mode & 0o004) !== 0) {
+        this.warnings.push({
+          code: 'CONFIG',
+          path,
+          message: `${file} can be read by everybody; chmod 600 ${file}`,
+        });
+      }
+      return readFileSync(this.resolve(file), 'utf8');
+    } catch (error) {
+      this.#problems.push({ code: 'CONFIG', path, message: `${file}: ${fileErrorText(error)}` });
+      return '';
+    }
+  }
+}
+
+function build(file: string, raw: RawConfig, files: SecretFiles): Omit<Config, 'warnings'> {
+  return {
+    file,
+    dataDir: files.resolve(raw.data_dir),
+    log: raw.log,
+    channels: raw.channels.map((channel, index): ChannelConfig => {
+      const path = ['channels', index];
+      return {
+        name: channel.name,
+        source: {
+          endpoint: buildEndpoint(channel.source, [...path, 'source'], files),
+          serverId: channel.source.server_id,
+          start: channel.source.start,
+          heartbeatMs: channel.source.heartbeat,
+        },
+        relayLog: {
+          maxFileSize: channel.relay_log.max_file_size,
+          syncMs: channel.relay_log.sync,
+          retentionMs: channel.relay_log.retention,
+        },
+        targets: channel.targets.map((target, number) => ({
+          name: target.name,
+          endpoint: buildEndpoint(target, [...path, 'targets', number], files),
+          // Another mode was refused by the cross-checks, and this object is then thrown away.
+          mode: target.mode === 'sql' ? 'auto' : target.mode,
+          progress: target.progress,
+          workers: target.workers,
+          commitOrder: target.commit_order,
+        })),
+      };
+    }),
+  };
+}
+
+function buildEndpoint(raw: RawEndpoint, path: ConfigPath, files: SecretFiles): EndpointConfig {
+  const pem = (key: 'ca' | 'cert' | 'key'): string | undefined => {
+    const named = 'ca' in raw.tls || 'cert' in raw.tls || 'key' in raw.tls ? raw.tls[key] : undefined;
+    return named === undefined ? undefined : files.read(named, [...path, 'tls', key], key === 'key');
+  };
+  const password =
+    raw.password_file === undefined
+      ? (raw.password ?? '')
+      : files.read(raw.password_file, [...path, 'password_file'], true).replace(/\r?\n$/, '');
+  const key = pem('key');
+  return {
+    host: raw.host,
+    port: raw.port,
+    user: raw.user,
+    password: new Secret(password),
+    tls: {
+      mode: raw.tls.mode,
+      ca: pem('ca'),
+      cert: pem('cert'),
+      key: key === undefined ? undefined : new Secret(key),
+    },
+    connectTimeoutMs: raw.connect_timeout,
+  };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) deepFreeze(part);
+  }
+  return value;
+}
