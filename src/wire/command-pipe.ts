@@ -1,0 +1,347 @@
+/**
+ * Pipelined statements over a socket that was taken from the driver: COM_QUERY packets go out without waiting, replies
+ * come back in the same order and are counted, one for each packet.
+ *
+ *   COM_QUERY   0x03 · the statement's bytes                   (sequence 0; more packets above 16 MiB)
+ *   reply       OK | ERR | column count · columns · EOF · rows · EOF or ERR
+ *
+ * Invariants
+ *  - One packet, one reply. The flag SERVER_MORE_RESULTS_EXISTS is never looked at: after BINLOG the server forgets to
+ *    set it. Hence no multi-statements on such a connection, and a reply whose sequence number is not the one that
+ *    follows its command's packets is a fault of the protocol: the connection is closed.
+ *  - Statements given as pieces are never joined; their buffers must not change until the reply has come.
+ *  - After an error in one statement the next ones in the pipe still run: the caller builds them so that this is safe.
+ *  - A lost connection rejects every statement without a reply; what the server did with those is unknown.
+ *
+ * Needs a connection without DEPRECATE_EOF, SESSION_TRACK, CLIENT_QUERY_ATTRIBUTES and LOCAL_FILES (connection.ts).
+ * Any thread.
+ */
+import { once } from 'node:events';
+import type net from 'node:net';
+import { MillraceError } from '../base/errors.ts';
+import { ByteDecoder } from '../binlog/byte-decoder.ts';
+import { PacketReader, PayloadFramer, packetCount } from './packet-framing.ts';
+import { connectionLost, decodeErrorPacket, type Peer, peerName, type ServerError } from './wire-error.ts';
+
+export interface OkReply {
+  readonly ok: true;
+  readonly affectedRows: number;
+  readonly status: number;
+  readonly warnings: number;
+  /** The server's remark, for instance 'Rows matched: 1  Changed: 1  Warnings: 0'; empty for result sets. */
+  readonly info: string;
+  /** Of a result set asked for with `query`: rows in column order; otherwise empty. */
+  readonly rows: readonly (readonly (string | null)[])[];
+}
+
+export interface ErrorReply extends ServerError {
+  readonly ok: false;
+}
+
+export type Reply = OkReply | ErrorReply;
+
+/** One statement without its command byte: its bytes, whole or in pieces. */
+export type Statement = Buffer | readonly Buffer[];
+
+interface Pending {
+  /** Sequence number that the first packet of the reply must carry. */
+  readonly sequence: number;
+  readonly keepRows: boolean;
+  resolve(reply: Reply): void;
+  reject(error: MillraceError): void;
+}
+
+const COM_QUERY = Buffer.from([0x03]);
+const COM_QUIT = Buffer.from([1, 0, 0, 0, 0x01]);
+const QUIT_TIMEOUT_MS = 1000;
+/** Replies other than rows are short; a longer one is not a reply of this protocol. */
+const REPLY_LENGTH_MAX = 64 * 1024;
+const KEPT_ROWS_LENGTH_MAX = 16 * 1024 * 1024;
+const COLUMNS_MAX = 4096;
+/** Below this a statement's packets are joined into one write. */
+const JOIN_LENGTH_MAX = 64 * 1024;
+
+type Expect = 'reply' | 'columns' | 'columns-end' | 'rows';
+
+export class CommandPipe {
+  readonly peer: Peer;
+  readonly #socket: net.Socket;
+  readonly #reader: PacketReader;
+  readonly #pending: Pending[] = [];
+  #expect: Expect = 'reply';
+  #columnsLeft = 0;
+  #columnCount = 0;
+  #rows: (string | null)[][] = [];
+  #rowsLength = 0;
+  /** The packet being received: its first byte, its length so far, and its bytes where they are needed. */
+  #length = 0;
+  #marker = 0;
+  #parts: Buffer[] = [];
+  #writing: Promise<void> = Promise.resolve();
+  #lost: MillraceError | null = null;
+
+  constructor(socket: net.Socket, peer: Peer) {
+    this.#socket = socket;
+    this.peer = peer;
+    this.#reader = new PacketReader(this);
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('error', (error: Error) => this.#fail(connectionLost(peer, error.message, error)));
+    socket.on('end', () => this.#fail(connectionLost(peer, 'the server closed it')));
+    socket.on('close', () => this.#fail(connectionLost(peer, 'it was closed')));
+    socket.resume();
+  }
+
+  /** Why no statement can be run any more; null while the connection stands. */
+  get lost(): MillraceError | null {
+    return this.#lost;
+  }
+
+  /** Statements sent (or waiting to be sent) whose replies have not come. */
+  get inFlight(): number {
+    return this.#pending.length;
+  }
+
+  /** Sends all statements at once. An error reply is a value; @throws CONNECTION_LOST, PROTOCOL. */
+  run(statements: readonly Statement[]): Promise<Reply[]> {
+    return Promise.all(statements.map((statement) => this.#send(statement, false)));
+  }
+
+  /** One statement whose rows are wanted (at most 16 MiB of them): for small looks at the server's state. */
+  query(sql: string): Promise<Reply> {
+    return this.#send(Buffer.from(sql), true);
+  }
+
+  /**
+   * One statement of `length` bytes that comes in pieces: it is never in memory as a whole. When the pieces fail or do
+   * not add up, the connection is given up (half a packet is on the wire) and this rejects with the pieces' own error.
+   */
+  async runStreaming(length: number, pieces: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<Reply> {
+    const framer = new PayloadFramer(length + COM_QUERY.length);
+    const reply = this.#enqueue(length + COM_QUERY.length, false);
+    // Looked at below as well; without this a lost connection would be an unhandled rejection meanwhile.
+    reply.catch(() => {});
+    let broken: unknown = null;
+    await this.#inTurn(async () => {
+      try {
+        const out: Buffer[] = [];
+        framer.push(COM_QUERY, out);
+        for await (const piece of pieces) {
+          framer.push(piece, out);
+          await this.#write(out);
+          out.length = 0;
+          if (this.#lost !== null) return;
+        }
+        framer.finish(out);
+        await this.#write(out);
+      } catch (error) {
+        broken = error;
+        this.#fail(connectionLost(this.peer, 'a statement could not be sent to its end', error));
+      }
+    });
+    if (broken !== null) throw broken;
+    return reply;
+  }
+
+  /** Closes at once; statements without a reply are rejected. */
+  close(): void {
+    this.#fail(connectionLost(this.peer, 'closed by Millrace'));
+  }
+
+  /** COM_QUIT after everything sent, then the end of the socket; statements without a reply are rejected. */
+  async end(): Promise<void> {
+    await this.#inTurn(async () => {
+      if (this.#lost !== null) return;
+      this.#socket.end(COM_QUIT);
+      // A server that does not answer must not keep the socket open.
+      setTimeout(() => this.#socket.destroy(), QUIT_TIMEOUT_MS).unref();
+      this.#reject(connectionLost(this.peer, 'closed by Millrace'));
+    });
+  }
+
+  #send(statement: Statement, keepRows: boolean): Promise<Reply> {
+    const pieces = Buffer.isBuffer(statement) ? [statement] : (statement as readonly Buffer[]);
+    let length = COM_QUERY.length;
+    for (const piece of pieces) length += piece.length;
+    const reply = this.#enqueue(length, keepRows);
+    const out: Buffer[] = [];
+    const framer = new PayloadFramer(length);
+    framer.push(COM_QUERY, out);
+    for (const piece of pieces) framer.push(piece, out);
+    framer.finish(out);
+    // Fails only together with `reply`.
+    void this.#inTurn(() => this.#write(length <= JOIN_LENGTH_MAX ? [Buffer.concat(out)] : out));
+    return reply;
+  }
+
+  #enqueue(payloadLength: number, keepRows: boolean): Promise<Reply> {
+    if (this.#lost !== null) return Promise.reject(this.#lost);
+    const sequence = packetCount(payloadLength) & 0xff;
+    return new Promise<Reply>((resolve, reject) => {
+      this.#pending.push({ sequence, keepRows, resolve, reject });
+    });
+  }
+
+  /** Writes of different statements must not mix: one after the other. */
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    this.#writing = this.#writing.then(write);
+    return this.#writing;
+  }
+
+  /** Never rejects: a broken socket fails the pipe. */
+  async #write(buffers: readonly Buffer[]): Promise<void> {
+    if (this.#lost !== null) return;
+    const socket = this.#socket;
+    if (buffers.length > 1) socket.cork();
+    for (const buffer of buffers) socket.write(buffer);
+    if (buffers.length > 1) socket.uncork();
+    if (socket.writableNeedDrain) {
+      const gone = new AbortController();
+      const onClose = (): void => gone.abort();
+      socket.once('close', onClose);
+      await once(socket, 'drain', { signal: gone.signal }).catch(() => {});
+      socket.removeListener('close', onClose);
+    }
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#lost !== null) return;
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      this.#fail(error instanceof MillraceError ? error : connectionLost(this.peer, String(error), error));
+    }
+  }
+
+  /** PacketSink. */
+  piece(buf: Buffer, start: number, end: number, first: boolean, last: boolean): void {
+    if (first) {
+      this.#length = 0;
+      this.#parts = [];
+      this.#marker = end > start ? (buf[start] as number) : -1;
+      const pending = this.#pending[0];
+      if (pending === undefined) throw this.#protocol('an answer to nothing');
+      if (this.#expect === 'reply' && this.#reader.sequence !== pending.sequence) {
+        throw this.#protocol(`reply number ${this.#reader.sequence} where ${pending.sequence} was due`);
+      }
+    }
+    this.#length += end - start;
+    const kept = this.#expect === 'reply' || this.#marker === 0xff || this.#pending[0]?.keepRows === true;
+    if (kept) this.#keep(buf, start, end, last);
+    if (last) this.#packet(buf, start, end);
+  }
+
+  #keep(buf: Buffer, start: number, end: number, last: boolean): void {
+    const limit = this.#expect === 'rows' ? KEPT_ROWS_LENGTH_MAX : REPLY_LENGTH_MAX;
+    if (this.#length > limit) throw this.#protocol(`a reply of more than ${limit} bytes`);
+    // A packet that lies in one chunk is read where it is.
+    if (last && this.#parts.length === 0) return;
+    this.#parts.push(Buffer.from(buf.subarray(start, end)));
+  }
+
+  #packet(chunk: Buffer, start: number, end: number): void {
+    const joined = this.#parts.length > 0 ? Buffer.concat(this.#parts) : null;
+    const buf = joined ?? chunk;
+    const from = joined === null ? start : 0;
+    const to = joined === null ? end : joined.length;
+    switch (this.#expect) {
+      case 'reply':
+        this.#firstPacket(buf, from, to);
+        return;
+      case 'columns':
+        this.#columnsLeft--;
+        if (this.#columnsLeft === 0) this.#expect = 'columns-end';
+        return;
+      case 'columns-end':
+        if (!this.#isEof()) throw this.#protocol('column definitions without an end');
+        this.#expect = 'rows';
+        return;
+      case 'rows':
+        if (this.#isEof()) {
+          const eof = new ByteDecoder(chunk, start, end, 'EOF packet');
+          const whole = eof.remaining === this.#length && eof.remaining >= 5;
+          if (whole) eof.skip(1);
+          const warnings = whole ? eof.u16() : 0;
+          const status = whole ? eof.u16() : 0;
+          this.#settle({ ok: true, affectedRows: 0, status, warnings, info: '', rows: this.#rows });
+        } else if (this.#marker === 0xff) {
+          this.#settle({ ok: false, ...decodeErrorPacket(buf, from, to) });
+        } else if (this.#pending[0]?.keepRows === true) {
+          this.#row(buf, from, to);
+        }
+    }
+  }
+
+  #firstPacket(buf: Buffer, start: number, end: number): void {
+    if (this.#marker === 0xff) {
+      this.#settle({ ok: false, ...decodeErrorPacket(buf, start, end) });
+      return;
+    }
+    if (this.#marker === 0xfb) throw this.#protocol('the server asks for a local file');
+    const reply = new ByteDecoder(buf, start, end, 'reply packet');
+    if (this.#marker === 0x00) {
+      reply.skip(1);
+      const affectedRows = reply.lenencInt();
+      skipLenencInt(reply);
+      const status = reply.u16();
+      const warnings = reply.u16();
+      this.#settle({ ok: true, affectedRows, status, warnings, info: reply.utf8(reply.remaining), rows: [] });
+      return;
+    }
+    const columns = reply.lenencInt();
+    if (columns < 1 || columns > COLUMNS_MAX || reply.remaining > 0)
+      throw this.#protocol('no reply to a statement');
+    this.#columnsLeft = columns;
+    this.#columnCount = columns;
+    this.#expect = 'columns';
+  }
+
+  /** An EOF packet is short; a row may begin with 0xFE as well, but is then longer than 16 MiB. */
+  #isEof(): boolean {
+    return this.#marker === 0xfe && this.#length < 9;
+  }
+
+  #row(buf: Buffer, start: number, end: number): void {
+    this.#rowsLength += this.#length;
+    if (this.#rowsLength > KEPT_ROWS_LENGTH_MAX) throw this.#protocol('too many rows');
+    const row = new ByteDecoder(buf, start, end, 'result row');
+    const values: (string | null)[] = [];
+    for (let i = 0; i < this.#columnCount; i++) {
+      if (row.remaining > 0 && buf[row.pos] === 0xfb) {
+        row.skip(1);
+        values.push(null);
+      } else {
+        values.push(row.utf8(row.lenencInt()));
+      }
+    }
+    this.#rows.push(values);
+  }
+
+  #settle(reply: Reply): void {
+    const pending = this.#pending.shift();
+    this.#expect = 'reply';
+    this.#rows = [];
+    this.#rowsLength = 0;
+    pending?.resolve(reply);
+  }
+
+  #protocol(what: string): MillraceError {
+    return new MillraceError('PROTOCOL', `${peerName(this.peer)} broke the protocol: ${what}`);
+  }
+
+  #fail(error: MillraceError): void {
+    if (this.#lost !== null) return;
+    this.#socket.destroy();
+    this.#reject(error);
+  }
+
+  #reject(error: MillraceError): void {
+    this.#lost = error;
+    for (const pending of this.#pending.splice(0)) pending.reject(error);
+  }
+}
+
+/** last_insert_id may use all 64 bits, so it is passed over without becoming a number. */
+function skipLenencInt(packet: ByteDecoder): void {
+  const first = packet.u8();
+  packet.skip(first < 0xfb ? 0 : first === 0xfc ? 2 : first === 0xfd ? 3 : 8);
+}
