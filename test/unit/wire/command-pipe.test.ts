@@ -110,7 +110,7 @@ describe.each<Flavour>(['mysql', 'mariadb'])('%s', (flavour) => {
       yield tail;
     }
     const streamed = pipe.runStreaming(head.length + 33 * MIB + tail.length, pieces());
-    const after = pipe.query('SELECT LENGTH(v), MD5(v) FROM pipe.t WHERE LENGTH(v) > 1000000');
+    const after = pipe.query('SELECT LENGTH(v), CRC32(v) FROM pipe.t WHERE LENGTH(v) > 1000000');
     expect(await streamed).toMatchObject({ ok: true, affectedRows: 1 });
     expect(((await after) as OkReply).rows[0]?.[0]).toBe(String(33 * MIB));
     await run('DELETE FROM pipe.t');
