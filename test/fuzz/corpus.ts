@@ -1,0 +1,108 @@
+/**
+ * The real bytes that fuzzing starts from: every binary log under test/fixtures, taken apart into events.
+ * A file that is no binary log is kept whole, by its name.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+const MAGIC = Buffer.from([0xfe, 0x62, 0x69, 0x6e]);
+const HEADER_LENGTH = 19;
+const FORMAT_DESCRIPTION = 15;
+/** Bigger events say nothing new and make every input slow. */
+const EVENT_BYTES_MAX = 16 * 1024;
+/** A log with millions of like events is not needed whole. */
+const FILE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** A transaction or part of one: events in the order of the file, each whole and without its CRC. */
+export interface EventRun {
+  /** The whole FORMAT_DESCRIPTION_EVENT of the file, with its CRC. */
+  readonly formatDescription: Buffer;
+  readonly events: readonly Buffer[];
+}
+
+export interface Corpus {
+  readonly runs: readonly EventRun[];
+  /** Whole binary logs (cut at 64 KiB between events). */
+  readonly files: readonly Buffer[];
+  /** Fixtures that are no binary logs. */
+  readonly others: ReadonlyMap<string, Buffer>;
+}
+
+export function readCorpus(folder: string): Corpus {
+  const runs: EventRun[] = [];
+  const files: Buffer[] = [];
+  const others = new Map<string, Buffer>();
+  for (const path of filesBelow(folder)) {
+    const bytes = readFileSync(path).subarray(0, FILE_BYTES_MAX);
+    if (!bytes.subarray(0, 4).equals(MAGIC)) {
+      others.set(path.slice(folder.length + 1), bytes);
+      continue;
+    }
+    const run = splitEvents(bytes);
+    if (run === null) continue;
+    runs.push(run.run);
+    files.push(bytes.subarray(0, run.cutAt));
+  }
+  return { runs, files, others };
+}
+
+/** The events of one type, all files together, without doubles: `seeds` of a decoder. */
+export function eventsOfType(corpus: Corpus, types: readonly number[], perType = 60): Buffer[] {
+  const seen = new Set<string>();
+  const counts = new Map<number, number>();
+  const out: Buffer[] = [];
+  for (const run of corpus.runs) {
+    for (const event of run.events) {
+      const type = event[4]!;
+      const count = counts.get(type) ?? 0;
+      const text = event.subarray(HEADER_LENGTH).toString('latin1');
+      if (!types.includes(type) || count >= perType || seen.has(text)) continue;
+      seen.add(text);
+      counts.set(type, count + 1);
+      out.push(event);
+    }
+  }
+  return out;
+}
+
+/** The type numbers that occur in the corpus. */
+export function typesOf(corpus: Corpus): number[] {
+  const types = new Set<number>();
+  for (const run of corpus.runs) for (const event of run.events) types.add(event[4]!);
+  return [...types].sort((a, b) => a - b);
+}
+
+function* filesBelow(folder: string): Generator<string> {
+  for (const name of readdirSync(folder).sort()) {
+    const path = join(folder, name);
+    // Saved findings are replayed by themselves; as seeds they would make runs depend on each other.
+    if (statSync(path).isDirectory()) {
+      if (name !== 'fuzz') yield* filesBelow(path);
+    } else {
+      yield path;
+    }
+  }
+}
+
+function splitEvents(bytes: Buffer): { run: EventRun; cutAt: number } | null {
+  const events: Buffer[] = [];
+  let formatDescription: Buffer | null = null;
+  let crcLength = 0;
+  let cutAt = MAGIC.length;
+  let at = MAGIC.length;
+  while (at + HEADER_LENGTH <= bytes.length) {
+    const length = bytes.readUInt32LE(at + 9);
+    if (length < HEADER_LENGTH || at + length > bytes.length) break;
+    const event = bytes.subarray(at, at + length);
+    if (event[4] === FORMAT_DESCRIPTION) {
+      formatDescription ??= event;
+      crcLength = event[length - 5] === 1 ? 4 : 0;
+      events.push(event);
+    } else if (length <= EVENT_BYTES_MAX) {
+      events.push(event.subarray(0, length - crcLength));
+    }
+    at += length;
+    if (at <= 64 * 1024) cutAt = at;
+  }
+  return formatDescription === null ? null : { run: { formatDescription, events }, cutAt };
+}
