@@ -43,7 +43,8 @@ export type ReaderCommand =
   | { readonly type: 'stop' };
 
 export type ReaderState =
-  | { readonly at: 'idle' }
+  /** Nothing to do until something comes that `reason` names. */
+  | { readonly at: 'idle'; readonly reason: string }
   | { readonly at: 'connecting'; readonly attempt: number }
   | { readonly at: 'streaming'; readonly sinceMs: number }
   | {
@@ -52,7 +53,8 @@ export type ReaderState =
       readonly untilMs: number;
       readonly cause: PlainError;
     }
-  | { readonly at: 'stopping' }
+  /** `cause`: what stops it; null: it was told to. */
+  | { readonly at: 'stopping'; readonly cause: PlainError | null }
   | { readonly at: 'stopped'; readonly cause: PlainError | null };
 
 export interface ReaderStatus {

@@ -14,7 +14,7 @@ import net from 'node:net';
 import mysql, { type ConnectionOptions, type SslOptions } from 'mysql2';
 import { MillraceError } from '../base/errors.ts';
 import type { EndpointOptions } from './endpoint.ts';
-import { connectionLost, driverError, type Peer } from './wire-error.ts';
+import { connectionLost, decodeErrorPacket, driverError, type Peer } from './wire-error.ts';
 
 /** A row by column name; every value as the server's text, NULL as null. Numbers and GTID sets stay exact. */
 export type Row = Readonly<Record<string, string | null>>;
@@ -43,10 +43,32 @@ export interface WireConnection {
    * @throws a classified MillraceError, with facts errno and sqlState when the server said no.
    */
   query(sql: string, doing?: string): Promise<Row[]>;
+  /** Sends one framed command packet whose answer is OK or an error. @throws as `query`. */
+  command(packet: Buffer, doing: string): Promise<void>;
   /** The authenticated socket, idle and paused (resume it), without listeners but Node's own and an error guard. */
   takeSocket(): net.Socket;
   /** Ends the connection politely; safe at any time, also after takeSocket (then it does nothing). */
   close(): void;
+}
+
+/** What mysql2 can write: the packet with room for its header, and where the header goes. */
+interface DriverPacket {
+  readonly buffer: Buffer;
+  length(): number;
+  writeHeader(sequence: number): void;
+}
+
+/** What mysql2 runs: called first without a packet, then with each packet that comes; true ends the command. */
+interface DriverCommand {
+  execute(packet: DriverReply | undefined, driver: DriverConnection): boolean;
+  onResult(error: unknown): void;
+}
+
+/** A received packet: a view that is reused for the next one. */
+interface DriverReply {
+  readonly buffer: Buffer;
+  readonly offset: number;
+  readonly end: number;
 }
 
 /** The parts of mysql2's connection that are not in its typings. */
@@ -54,6 +76,8 @@ interface DriverConnection extends mysql.Connection {
   stream: net.Socket;
   connectTimeout: NodeJS.Timeout | null;
   _handleNetworkError(error: unknown): void;
+  addCommand(command: DriverCommand): void;
+  writePacket(packet: DriverPacket): void;
   _command?: unknown;
   _handshakePacket: { serverVersion: string } | null;
 }
@@ -225,6 +249,15 @@ function refuseBytesBeforeTls(socket: net.Socket): void {
   });
 }
 
+function isErrorPacket(reply: DriverReply): boolean {
+  return reply.buffer[reply.offset] === 0xff;
+}
+
+function asDriverError(reply: DriverReply): object {
+  const { errno, sqlState, message } = decodeErrorPacket(reply.buffer, reply.offset, reply.end);
+  return { errno, sqlState, sqlMessage: message };
+}
+
 function abortError(): Error {
   return Object.assign(new Error('cancelled'), { code: 'ABORT_ERR' });
 }
@@ -272,28 +305,51 @@ class DriverWireConnection implements WireConnection {
   }
 
   query(sql: string, doing = `run '${sql.slice(0, 60)}'`): Promise<Row[]> {
-    if (this.#taken) throw new MillraceError('INTERNAL', 'the socket of this connection was taken over');
-    if (this.#lost !== null) return Promise.reject(driverError(this.#lost, this.peer, doing));
-    this.#running++;
-    return new Promise<Row[]>((resolve, reject) => {
-      const timeoutMs = this.#options.queryTimeoutMs;
-      const timer =
-        timeoutMs === undefined
-          ? undefined
-          : setTimeout(() => {
-              this.#driver.stream.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
-            }, timeoutMs);
+    return this.#run(doing, (settle) => {
       this.#driver.query(sql, (error, rows) => {
-        clearTimeout(timer);
-        this.#running--;
-        if (error !== null) {
-          const cause = this.#options.signal?.aborted ? abortError() : error;
-          reject(driverError(cause, this.peer, doing));
-        } else {
-          resolve(Array.isArray(rows) ? (rows as unknown as Row[]) : []);
-        }
+        settle(error, Array.isArray(rows) ? (rows as unknown as Row[]) : []);
       });
     });
+  }
+
+  command(packet: Buffer, doing: string): Promise<void> {
+    return this.#run<void>(doing, (settle) => {
+      this.#driver.addCommand({
+        execute: (reply, driver) => {
+          if (reply === undefined) {
+            driver.writePacket({
+              buffer: packet,
+              length: () => packet.length,
+              writeHeader: (n) => (packet[3] = n),
+            });
+            return false;
+          }
+          settle(isErrorPacket(reply) ? asDriverError(reply) : null, undefined);
+          return true;
+        },
+        onResult: (error) => settle(error, undefined),
+      });
+    });
+  }
+
+  #run<T>(doing: string, start: (settle: (error: unknown, value: T) => void) => void): Promise<T> {
+    if (this.#taken) throw new MillraceError('INTERNAL', 'the socket of this connection was taken over');
+    if (this.#lost !== null) return Promise.reject(driverError(this.#lost, this.peer, doing));
+    const { queryTimeoutMs: timeoutMs, signal } = this.#options;
+    this.#running++;
+    return new Promise<T>((resolve, reject) => {
+      const timer = timeoutMs === undefined ? undefined : setTimeout(() => this.#giveUp(), timeoutMs);
+      start((error, value) => {
+        clearTimeout(timer);
+        this.#running--;
+        if (error === null) resolve(value);
+        else reject(driverError(signal?.aborted ? abortError() : error, this.peer, doing));
+      });
+    });
+  }
+
+  #giveUp(): void {
+    this.#driver.stream.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
   }
 
   takeSocket(): net.Socket {
