@@ -4,6 +4,9 @@
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Flavour } from '../../src/binlog/format-description.ts';
+
+export const FLAVOURS: readonly Flavour[] = ['mysql', 'mariadb'];
 
 const MAGIC = Buffer.from([0xfe, 0x62, 0x69, 0x6e]);
 const HEADER_LENGTH = 19;
@@ -15,6 +18,7 @@ const FILE_BYTES_MAX = 4 * 1024 * 1024;
 
 /** A transaction or part of one: events in the order of the file, each whole and without its CRC. */
 export interface EventRun {
+  readonly flavour: Flavour;
   /** The whole FORMAT_DESCRIPTION_EVENT of the file, with its CRC. */
   readonly formatDescription: Buffer;
   readonly events: readonly Buffer[];
@@ -46,12 +50,21 @@ export function readCorpus(folder: string): Corpus {
   return { runs, files, others };
 }
 
-/** The events of one type, all files together, without doubles: `seeds` of a decoder. */
-export function eventsOfType(corpus: Corpus, types: readonly number[], perType = 60): Buffer[] {
+export function runsOf(corpus: Corpus, flavour: Flavour): EventRun[] {
+  return corpus.runs.filter((run) => run.flavour === flavour);
+}
+
+/** The events of some types, all files together, without doubles. */
+export function eventsOfType(
+  corpus: Corpus,
+  types: readonly number[],
+  perType: number,
+  flavour?: Flavour,
+): Buffer[] {
   const seen = new Set<string>();
   const counts = new Map<number, number>();
   const out: Buffer[] = [];
-  for (const run of corpus.runs) {
+  for (const run of flavour === undefined ? corpus.runs : runsOf(corpus, flavour)) {
     for (const event of run.events) {
       const type = event[4]!;
       const count = counts.get(type) ?? 0;
@@ -63,13 +76,6 @@ export function eventsOfType(corpus: Corpus, types: readonly number[], perType =
     }
   }
   return out;
-}
-
-/** The type numbers that occur in the corpus. */
-export function typesOf(corpus: Corpus): number[] {
-  const types = new Set<number>();
-  for (const run of corpus.runs) for (const event of run.events) types.add(event[4]!);
-  return [...types].sort((a, b) => a - b);
 }
 
 function* filesBelow(folder: string): Generator<string> {
@@ -104,5 +110,9 @@ function splitEvents(bytes: Buffer): { run: EventRun; cutAt: number } | null {
     at += length;
     if (at <= 64 * 1024) cutAt = at;
   }
-  return formatDescription === null ? null : { run: { formatDescription, events }, cutAt };
+  if (formatDescription === null) return null;
+  // The server's version stands at 2 in the body, 50 bytes.
+  const version = formatDescription.toString('latin1', HEADER_LENGTH + 2, HEADER_LENGTH + 52);
+  const flavour = /mariadb/i.test(version) ? 'mariadb' : 'mysql';
+  return { run: { flavour, formatDescription, events }, cutAt };
 }

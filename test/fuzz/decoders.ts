@@ -4,10 +4,20 @@
 import { GtidSet } from '../../src/binlog/gtid-set.ts';
 import { parsePositionSet } from '../../src/binlog/position-set.ts';
 import type { Corpus } from './corpus.ts';
+import { eventDecoders } from './event-decoders.ts';
 import type { FuzzDecoder } from './fuzzer.ts';
+import { rowDecoders } from './row-decoders.ts';
+import { wireDecoders } from './wire-decoders.ts';
 
-export function listDecoders(_corpus: Corpus): FuzzDecoder[] {
-  return [gtidSet, gtidSetText, positionText];
+export function listDecoders(corpus: Corpus): FuzzDecoder[] {
+  return [
+    gtidSet,
+    gtidSetText,
+    positionText,
+    ...eventDecoders(corpus),
+    ...rowDecoders(corpus),
+    ...wireDecoders(),
+  ];
 }
 
 const UUID = '3e11fa47-71ca-11e1-9e33-c80aa9429562';

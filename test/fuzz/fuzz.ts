@@ -3,7 +3,8 @@
  * every finding under test/fixtures/fuzz, prints a table and ends with 1 when there was a finding.
  *
  *   --inputs N    over all decoders together (10 000 000)     --seconds T    stop after about so long
- *   --seed S      printed; the same seed makes the same inputs   --decoder NAME only this one (repeatable)
+ *   --seed S      printed; same seed, same inputs        --decoder NAME only this one (repeatable)
+ *   --corpus DIR  real bytes to start from (test/fixtures): any folder with binary logs
  *
  * A child that dies (memory, a crash of node) is started again from its last batch with every input written to a file
  * first, so that the input which kills it is found too.
@@ -26,6 +27,7 @@ const findingsFolder = join(repositoryRoot, 'test', 'fixtures', 'fuzz');
 
 interface Task {
   readonly decoder: string;
+  readonly corpus: string;
   readonly seed: number;
   readonly from: number;
   readonly to: number;
@@ -39,12 +41,12 @@ type ChildReport =
   | { readonly type: 'finding'; readonly decoder: string; readonly why: string; readonly input: string }
   | { readonly type: 'done'; readonly stats: FuzzStats };
 
-function loadDecoders(): FuzzDecoder[] {
-  return listDecoders(readCorpus(join(repositoryRoot, 'test', 'fixtures')));
+function loadDecoders(corpus: string): FuzzDecoder[] {
+  return listDecoders(readCorpus(corpus));
 }
 
 function runTask(task: Task): void {
-  const decoder = loadDecoders().find((each) => each.name === task.decoder);
+  const decoder = loadDecoders(task.corpus).find((each) => each.name === task.decoder);
   if (decoder === undefined) throw new Error(`no decoder ${task.decoder}`);
   const { inputFile } = task;
   const send = (report: ChildReport): void => void process.send!(report);
@@ -67,10 +69,13 @@ async function coordinate(): Promise<void> {
       seconds: { type: 'string' },
       seed: { type: 'string' },
       decoder: { type: 'string', multiple: true },
+      corpus: { type: 'string', default: join(repositoryRoot, 'test', 'fixtures') },
     },
   });
   const seed = Number(options.seed ?? Date.now() % 2 ** 31);
-  const decoders = loadDecoders().filter((each) => options.decoder?.includes(each.name) ?? true);
+  const decoders = loadDecoders(options.corpus).filter(
+    (each) => options.decoder?.includes(each.name) ?? true,
+  );
   const weights = decoders.reduce((sum, each) => sum + each.weight, 0);
   const secondsPerWeight =
     options.seconds === undefined ? null : (Number(options.seconds) * PROCESSES) / weights;
@@ -82,7 +87,7 @@ async function coordinate(): Promise<void> {
     const inputs = Math.ceil((Number(options.inputs) * each.weight) / weights);
     const half = Math.ceil(inputs / PROCESSES);
     const seconds = secondsPerWeight === null ? null : (secondsPerWeight * each.weight) / PROCESSES;
-    const task = { decoder: each.name, seed, seconds, inputFile: null };
+    const task = { decoder: each.name, corpus: options.corpus, seed, seconds, inputFile: null };
     return [
       { ...task, from: 0, to: half },
       { ...task, from: half, to: inputs },

@@ -15,6 +15,8 @@ export interface FuzzDecoder {
   /** Its share of all inputs: 1 for a decoder of one event, less where an input costs files or many events. */
   readonly weight: number;
   readonly seeds: readonly Buffer[];
+  /** How its inputs are made; left out: `mutate` of mutator.ts. */
+  mutate?(random: Random, seeds: readonly Buffer[]): Buffer;
   /** Decodes start … end of `buf` to the last byte; what it returns is compared with deep equality. */
   run(buf: Buffer, start: number, end: number): unknown;
 }
@@ -60,7 +62,8 @@ export function emptyStats(): FuzzStats {
 
 /** Input number `index` of a decoder's sequence. */
 export function inputAt(decoder: FuzzDecoder, seed: number, index: number): Buffer {
-  return mutate(new Random(seed, streamOf(decoder.name), index), decoder.seeds);
+  const random = new Random(seed, streamOf(decoder.name), index);
+  return decoder.mutate?.(random, decoder.seeds) ?? mutate(random, decoder.seeds);
 }
 
 export function fuzz(decoder: FuzzDecoder, plan: FuzzPlan): FuzzStats {
