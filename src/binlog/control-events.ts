@@ -126,6 +126,16 @@ export function decodeMariadbGtidList(buf: Buffer, start: number, end: number): 
   return { flags: head >>> GTID_LIST_FLAGS_SHIFT, gtids };
 }
 
+/** length u32 · name of the oldest file that the source needs to recover */
+export function decodeBinlogCheckpoint(
+  buf: Buffer,
+  start: number,
+  end: number,
+): { readonly fileName: string } {
+  const body = new ByteDecoder(buf, start, end, 'MARIADB_BINLOG_CHECKPOINT_EVENT');
+  return { fileName: fileName(body, body.u32()) };
+}
+
 /** xid u64, in the byte order of the source */
 export function decodeXid(buf: Buffer, start: number, end: number): bigint {
   return new ByteDecoder(buf, start, end, 'XID_EVENT').u64();

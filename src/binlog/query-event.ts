@@ -44,6 +44,8 @@ export interface QueryContext {
   defaultCollationForUtf8mb4: number | null;
   sqlRequirePrimaryKey: number | null;
   defaultTableEncryption: number | null;
+  /** 9.7: triggers of child tables fire for cascaded changes. */
+  enableCascadeTriggers: number | null;
   /** MariaDB: fraction of the header's timestamp, µs. */
   mariadbHrnow: number | null;
   mariadbXid: bigint | null;
@@ -113,6 +115,7 @@ function emptyContext(): QueryContext {
     defaultCollationForUtf8mb4: null,
     sqlRequirePrimaryKey: null,
     defaultTableEncryption: null,
+    enableCascadeTriggers: null,
     mariadbHrnow: null,
     mariadbXid: null,
     mariadbAlter: null,
@@ -194,6 +197,9 @@ function readStatusVar(code: number, vars: ByteDecoder, context: QueryContext): 
       return true;
     case 20:
       context.defaultTableEncryption = vars.u8();
+      return true;
+    case 21:
+      context.enableCascadeTriggers = vars.u8();
       return true;
     case 128:
       context.mariadbHrnow = vars.u24();
