@@ -24,6 +24,7 @@ export default defineConfig({
         test: {
           name: 'scenario',
           include: ['test/scenario/**/*.test.ts'],
+          globalSetup: ['test/support/build-once.ts'],
           testTimeout: 120_000,
           // The first start on a machine downloads and unpacks a server.
           hookTimeout: 300_000,
