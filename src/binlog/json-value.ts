@@ -225,7 +225,7 @@ class JsonPrinter {
         return `"${packedTemporalText(buf.readBigInt64LE(start), kind)}"`;
       }
       default:
-        return quoteJson(`base64:type${type}:${buf.toString('base64', start, start + length)}`);
+        return quoteJson(`base64:type${type}:${base64Lines(buf, start, start + length)}`);
     }
   }
 
@@ -249,6 +249,11 @@ class JsonPrinter {
     if (!isUtf8(bytes)) throw malformed(WHAT, 'a string that is not UTF-8');
     return bytes.toString('utf8');
   }
+}
+
+/** Base64 in lines of 76 characters, as the server's encoder writes it, without a line break at the end. */
+function base64Lines(buf: Buffer, start: number, end: number): string {
+  return buf.toString('base64', start, end).replace(/.{76}(?=.)/g, '$&\n');
 }
 
 function scalarWidth(type: number): number {
