@@ -93,12 +93,14 @@ export class BinlogStatement {
   }
 
   #fixForeignKeys(at: number): number {
-    let flags = this.#buf.readUInt16LE(at + ROWS_FLAGS_OFFSET);
-    if (!this.#options.knowsSqlForeignKeys && flags & USE_SQL_FOREIGN_KEY) {
-      flags = (flags & ~USE_SQL_FOREIGN_KEY) | NO_FOREIGN_KEY_CHECKS;
-      this.#buf.writeUInt16LE(flags, at + ROWS_FLAGS_OFFSET);
-    }
+    const flags = this.#foreignKeyFlags(this.#buf.readUInt16LE(at + ROWS_FLAGS_OFFSET));
+    this.#buf.writeUInt16LE(flags, at + ROWS_FLAGS_OFFSET);
     return flags;
+  }
+
+  #foreignKeyFlags(flags: number): number {
+    if (this.#options.knowsSqlForeignKeys || !(flags & USE_SQL_FOREIGN_KEY)) return flags;
+    return (flags & ~USE_SQL_FOREIGN_KEY) | NO_FOREIGN_KEY_CHECKS;
   }
 
   /** Gives the statement and starts the next one. Only to be called when not empty. */
@@ -115,12 +117,32 @@ export class BinlogStatement {
     return [PREFIX, base64, SUFFIX];
   }
 
-  /** Throws everything away (the transaction was rolled back). */
-  clear(): void {
+  /**
+   * For a rows event too large to be gathered: the table maps that must stand before it. The event itself ends the
+   * BINLOG statement (`oversizedHeader`).
+   */
+  openMaps(buf: Buffer, start: number): readonly Buffer[] {
+    if (!this.#open) {
+      throw new MillraceError('UNEXPECTED_EVENT', 'a rows event stands before its table map');
+    }
+    const flags = buf.readUInt16LE(start + ROWS_FLAGS_OFFSET);
+    // What was gathered was taken before; the maps are sent here, and again with what follows.
     this.#length = 0;
-    this.#lastRows = -1;
-    this.#open = false;
-    this.#maps = [];
+    this.#mapsIncluded = false;
+    if (flags & STMT_END) this.#open = false;
+    return this.#maps;
+  }
+
+  /** The first bytes of an oversized rows event as they are sent: length without CRC, log_pos 0, STMT_END_F set. */
+  oversizedHeader(buf: Buffer, start: number, length: number): Buffer {
+    const header = Buffer.from(buf.subarray(start, start + ROWS_FLAGS_OFFSET + 2));
+    header.writeUInt32LE(length, 9);
+    header.writeUInt32LE(0, 13);
+    header.writeUInt16LE(
+      this.#foreignKeyFlags(header.readUInt16LE(ROWS_FLAGS_OFFSET)) | STMT_END,
+      ROWS_FLAGS_OFFSET,
+    );
+    return header;
   }
 
   #append(buf: Buffer, start: number, end: number): number {

@@ -1,0 +1,59 @@
+/**
+ * Events of one transaction, back to back, each without its CRC and with its event_length corrected to that, so that the
+ * slab can be walked from header to header.
+ *
+ * One buffer is reused for gathering; `take` gives a copy of the right size.
+ */
+import { EVENT_HEADER_LENGTH } from '../binlog/event-header.ts';
+import type { EventView } from './transaction.ts';
+
+const EVENT_LENGTH_OFFSET = 9;
+const TYPE_OFFSET = 4;
+
+export class EventSlab {
+  #buf: Buffer = Buffer.allocUnsafe(64 * 1024);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  clear(): void {
+    this.#length = 0;
+  }
+
+  /** buf[start, end): header and body, no CRC. */
+  add(buf: Buffer, start: number, end: number): void {
+    const need = this.#length + end - start;
+    if (need > this.#buf.length) {
+      const grown = Buffer.allocUnsafe(Math.max(need, 2 * this.#buf.length));
+      this.#buf.copy(grown, 0, 0, this.#length);
+      this.#buf = grown;
+    }
+    buf.copy(this.#buf, this.#length, start, end);
+    this.#buf.writeUInt32LE(end - start, this.#length + EVENT_LENGTH_OFFSET);
+    this.#length = need;
+  }
+
+  take(): Buffer {
+    const slab = Buffer.from(this.#buf.subarray(0, this.#length));
+    this.#length = 0;
+    return slab;
+  }
+}
+
+/** Walks a slab. */
+export function* slabEvents(slab: Buffer): Generator<EventView> {
+  for (let start = 0; start + EVENT_HEADER_LENGTH <= slab.length; ) {
+    const end = start + slab.readUInt32LE(start + EVENT_LENGTH_OFFSET);
+    yield {
+      type: slab[start + TYPE_OFFSET]!,
+      buf: slab,
+      start,
+      end,
+      last: end >= slab.length,
+      oversized: null,
+    };
+    start = end;
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * What a replay needs from its surroundings: the target's facts, progress, and a way back into the relay log.
+ */
+import type { FormatDescription } from '../binlog/format-description.ts';
+import type { RelayPosition } from '../relay/published-end.ts';
+import type { Progress } from '../target/progress.ts';
+import type { TargetFacts } from '../target/target-facts.ts';
+import type { EventView } from './transaction.ts';
+import type { Collations } from './user-variable.ts';
+
+/** A transaction read again from the relay log. */
+export interface StoredTransaction {
+  readonly fde: FormatDescription;
+  readonly formatDescription: Buffer;
+  readonly events: Iterable<EventView>;
+}
+
+export interface ReplayContext {
+  readonly facts: TargetFacts;
+  readonly progress: Progress;
+  /** 1 …: whose progress row is written. */
+  readonly worker: number;
+  /** SQL literal of the channel's name. */
+  readonly channel: string;
+  /** The CREATE TABLE of this transaction ran before a crash; its rows did not. */
+  readonly createdBefore: string | null;
+  collations(): Promise<Collations>;
+  /** @throws RELAY_CORRUPT when no transaction begins there any more. */
+  readTransaction(location: RelayPosition): StoredTransaction;
+}

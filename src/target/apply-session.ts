@@ -1,0 +1,129 @@
+/**
+ * One session of the target that transactions are applied in: opened through mysql2, then spoken to over a CommandPipe.
+ *
+ * Primed with: autocommit off (nothing commits but COMMIT and statements that commit by themselves, also when a
+ * statement before them failed), READ COMMITTED (fewer gap locks), short lock waits (a transaction is retried as a whole),
+ * a wait_timeout that ends a session cut off in the middle of a transaction, and — before the first row event — the source's format
+ * description with "no checksum" in it, since BINLOG takes events only after that.
+ *
+ * After BINLOG with a format description the session cannot start an automatic GTID (error 1782) until GTID_NEXT is set again;
+ * `prime` does so.
+ */
+import type { ErrorFacts, MillraceError } from '../base/errors.ts';
+import { CommandPipe, type OkReply, type Reply, type Statement } from '../wire/command-pipe.ts';
+import { openConnection } from '../wire/connection.ts';
+import type { EndpointOptions } from '../wire/endpoint.ts';
+import { applyError } from './apply-error.ts';
+import { SessionContext } from './session-context.ts';
+import type { TargetFacts } from './target-facts.ts';
+
+const LOCK_WAIT_SECONDS = 10;
+/** Idle sessions are pinged well within this; a session that is cut off inside a transaction frees its locks after it. */
+const WAIT_TIMEOUT_SECONDS = 180;
+const PACKET_TIMEOUT_SECONDS = 600;
+
+export class ApplySession {
+  readonly threadId: number;
+  readonly context: SessionContext;
+  readonly #pipe: CommandPipe;
+  readonly #facts: TargetFacts;
+  #formatDescription: Buffer | null = null;
+
+  private constructor(pipe: CommandPipe, threadId: number, facts: TargetFacts) {
+    this.#pipe = pipe;
+    this.threadId = threadId;
+    this.#facts = facts;
+    this.context = new SessionContext(facts, facts.restricted);
+  }
+
+  static async open(
+    endpoint: EndpointOptions,
+    facts: TargetFacts,
+    signal: AbortSignal,
+  ): Promise<ApplySession> {
+    const connection = await openConnection(endpoint, { purpose: 'the target', signal });
+    const threadId = connection.threadId;
+    const session = new ApplySession(
+      new CommandPipe(connection.takeSocket(), connection.peer),
+      threadId,
+      facts,
+    );
+    const setup = [
+      'SET autocommit=0',
+      'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
+      `SET SESSION wait_timeout=${WAIT_TIMEOUT_SECONDS}, net_read_timeout=${PACKET_TIMEOUT_SECONDS}, net_write_timeout=${PACKET_TIMEOUT_SECONDS}`,
+      `SET SESSION innodb_lock_wait_timeout=${LOCK_WAIT_SECONDS}`,
+    ];
+    if (facts.binlogFormat === 'STATEMENT') setup.push('SET SESSION binlog_format=ROW');
+    if (facts.invisiblePrimaryKeys) setup.push('SET SESSION sql_generate_invisible_primary_key=OFF');
+    try {
+      await session.execute(setup, 'the settings of an apply session');
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+    return session;
+  }
+
+  /** Makes the session accept row events of this source. `event`: the whole FORMAT_DESCRIPTION_EVENT, made neutral. */
+  async prime(event: Buffer): Promise<void> {
+    if (this.#formatDescription?.equals(event)) return;
+    const statements = [`BINLOG '${event.toString('base64')}'`];
+    if (this.#facts.flavour === 'mysql' && this.#facts.gtidMode !== 'OFF') {
+      statements.push("SET GTID_NEXT='AUTOMATIC'");
+    }
+    await this.execute(statements, 'the source’s format description');
+    this.#formatDescription = Buffer.from(event);
+  }
+
+  /** Sends all, waits for all. An error reply is a value. @throws CONNECTION_LOST, PROTOCOL */
+  run(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+    return this.#pipe.run(statements.map((each) => (typeof each === 'string' ? Buffer.from(each) : each)));
+  }
+
+  runStreaming(length: number, pieces: Iterable<Buffer>): Promise<Reply> {
+    return this.#pipe.runStreaming(length, pieces);
+  }
+
+  /**
+   * Sends all, waits for all, throws the first error. The statements after a failed one did run: the caller rolls back.
+   */
+  async execute(
+    statements: readonly (string | Statement)[],
+    doing: string,
+    facts: ErrorFacts = {},
+  ): Promise<OkReply[]> {
+    const replies = await this.run(statements);
+    for (const reply of replies) if (!reply.ok) throw applyError(reply, doing, facts);
+    return replies as OkReply[];
+  }
+
+  /** Rows of one statement, columns in order. */
+  async query(sql: string, doing: string): Promise<readonly (readonly (string | null)[])[]> {
+    const reply = await this.#pipe.query(sql);
+    if (!reply.ok) throw applyError(reply, doing, {});
+    return reply.rows;
+  }
+
+  async rollback(): Promise<void> {
+    this.context.forget();
+    await this.execute(['ROLLBACK'], 'a rollback');
+  }
+
+  /** Keeps the session alive while there is nothing to apply. */
+  async ping(): Promise<void> {
+    await this.execute(['DO 0'], 'a ping');
+  }
+
+  get lost(): MillraceError | null {
+    return this.#pipe.lost;
+  }
+
+  destroy(): void {
+    this.#pipe.close();
+  }
+
+  end(): Promise<void> {
+    return this.#pipe.end();
+  }
+}

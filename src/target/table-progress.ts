@@ -1,0 +1,234 @@
+/**
+ * Progress mode `table`: rows of millrace.progress on the target, written in the same transaction as the data.
+ *
+ *   worker 0   everything up to here (a set of GTIDs, a MariaDB position, a file position): the base
+ *   worker n   ids of transactions above the base that worker n has committed: a text of ids, comma-separated
+ *
+ * What is executed is the base and all the workers' ids (a MariaDB position cannot have holes: there the ids above the
+ * base stay a list until the base has passed them). Each worker writes its own row, so workers do not wait for each
+ * other's row lock. The base moves up (`checkpoint`) only to what is committed; a worker forgets ids below the base with its
+ * next write.
+ *
+ * Fencing. Each row carries an epoch. Whoever takes over locks all rows (which waits for transactions still in flight from
+ * a session that was cut off), raises the epoch and folds the workers' ids into the base, in one transaction. A writer
+ * with an older epoch then matches no row, and stops. A second Millrace does not come this far: it finds the lock of
+ * target-lease.ts taken.
+ *
+ * Statements contain numbers, hex and checked ids only.
+ */
+import { MillraceError } from '../base/errors.ts';
+import {
+  emptyPositionSet,
+  type PositionKind,
+  type PositionSet,
+  parsePositionSet,
+  type TransactionId,
+  transactionIdText,
+} from '../binlog/position-set.ts';
+import type { WireConnection } from '../wire/connection.ts';
+import type { Executed, Progress } from './progress.ts';
+import { parseTransactionId } from './transaction-id.ts';
+
+export const PROGRESS_SCHEMA = [
+  'CREATE DATABASE IF NOT EXISTS millrace',
+  `CREATE TABLE IF NOT EXISTS millrace.progress (
+  channel VARBINARY(255) NOT NULL,
+  worker SMALLINT UNSIGNED NOT NULL COMMENT '0: everything up to here; others: done above it',
+  epoch BIGINT UNSIGNED NOT NULL COMMENT 'raised by every Millrace that takes over',
+  kind VARCHAR(10) CHARACTER SET ascii NOT NULL,
+  executed LONGTEXT CHARACTER SET ascii NOT NULL,
+  owner VARCHAR(255) CHARACTER SET utf8mb4 NOT NULL,
+  PRIMARY KEY (channel, worker)
+) ENGINE=InnoDB`,
+  `CREATE TABLE IF NOT EXISTS millrace.intent (
+  channel VARBINARY(255) NOT NULL,
+  id VARCHAR(255) CHARACTER SET ascii NOT NULL,
+  statement_hash CHAR(64) CHARACTER SET ascii NOT NULL,
+  statement_kind VARCHAR(40) CHARACTER SET ascii NOT NULL,
+  names LONGTEXT CHARACTER SET utf8mb4 NOT NULL,
+  fingerprint CHAR(64) CHARACTER SET ascii NOT NULL,
+  connection_id BIGINT UNSIGNED NOT NULL,
+  verdict VARCHAR(10) CHARACTER SET ascii NULL COMMENT 'set to done or run to settle by hand',
+  PRIMARY KEY (channel)
+) ENGINE=InnoDB`,
+  `CREATE TABLE IF NOT EXISTS millrace.prepared (
+  channel VARBINARY(255) NOT NULL,
+  xid VARBINARY(300) NOT NULL,
+  id VARCHAR(255) CHARACTER SET ascii NOT NULL,
+  relay_file BIGINT UNSIGNED NOT NULL,
+  relay_offset BIGINT UNSIGNED NOT NULL,
+  PRIMARY KEY (channel, xid)
+) ENGINE=InnoDB`,
+] as const;
+
+export interface TableProgressOptions {
+  readonly channel: string;
+  readonly kind: PositionKind;
+  readonly workers: number;
+  readonly owner: string;
+  /** Where a target without a row begins: what it is said to hold already. */
+  readonly startAt: PositionSet | null;
+}
+
+/** A byte string as SQL, whatever the session's charset, quotes and escapes are. */
+export function hexLiteral(text: string | Buffer): string {
+  const hex = Buffer.from(text as string).toString('hex');
+  return hex === '' ? "''" : `x'${hex}'`;
+}
+
+export class TableProgress implements Progress {
+  readonly kind = 'table';
+  readonly #control: WireConnection;
+  readonly #options: TableProgressOptions;
+  readonly #channel: string;
+  #epoch = 0n;
+  #base: PositionSet;
+  /** Per worker: ids committed (or being committed) and not known to be below the base on disk. */
+  readonly #above: TransactionId[][];
+
+  constructor(control: WireConnection, options: TableProgressOptions) {
+    this.#control = control;
+    this.#options = options;
+    this.#channel = hexLiteral(options.channel);
+    this.#base = emptyPositionSet(options.kind);
+    this.#above = Array.from({ length: options.workers + 1 }, () => []);
+  }
+
+  get epoch(): bigint {
+    return this.#epoch;
+  }
+
+  get channelLiteral(): string {
+    return this.#channel;
+  }
+
+  async takeOver(): Promise<Executed> {
+    await this.#createTables();
+    const control = this.#control;
+    const { kind, startAt } = this.#options;
+    await control.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
+    await control.query('START TRANSACTION');
+    try {
+      const rows = await control.query(
+        `SELECT worker, epoch, kind, executed FROM millrace.progress WHERE channel=${this.#channel} ORDER BY worker FOR UPDATE`,
+        'lock the progress rows on the target',
+      );
+      let epoch = 0n;
+      const executed = emptyPositionSet(kind);
+      if (rows.length === 0 && startAt !== null) executed.addAll(startAt);
+      for (const row of rows) {
+        const rowEpoch = BigInt(row['epoch'] ?? '0');
+        if (rowEpoch > epoch) epoch = rowEpoch;
+        this.#checkKind(row['kind'] ?? '');
+        const text = row['executed'] ?? '';
+        if (row['worker'] === '0') executed.addAll(parsePositionSet(kind, text));
+      }
+      const above: TransactionId[] = [];
+      for (const row of rows) {
+        if (row['worker'] === '0') continue;
+        for (const text of (row['executed'] ?? '').split(',')) {
+          if (text === '') continue;
+          const id = parseTransactionId(kind, text);
+          // A GTID set can have holes; a MariaDB position cannot, and must not claim what stands in one.
+          if (kind === 'gtid') executed.add(id);
+          else if (!executed.has(id)) above.push(id);
+        }
+      }
+      this.#epoch = epoch + 1n;
+      await this.#rewriteRows(executed, above);
+      await control.query('COMMIT');
+      this.#base = executed.clone();
+      for (const list of this.#above) list.length = 0;
+      this.#above[1] = above;
+      return { set: executed, above: new Set(above.map(transactionIdText)) };
+    } catch (error) {
+      await control.query('ROLLBACK').catch(() => {});
+      throw error;
+    }
+  }
+
+  async #rewriteRows(executed: PositionSet, above: readonly TransactionId[]): Promise<void> {
+    const { kind, workers } = this.#options;
+    const owner = hexLiteral(this.#options.owner.slice(0, 250));
+    const values = [`(${this.#channel},0,${this.#epoch},'${kind}','${executed}',${owner})`];
+    for (let worker = 1; worker <= workers; worker++) {
+      const ids = worker === 1 ? above.map((id) => checked(transactionIdText(id))).join(',') : '';
+      values.push(`(${this.#channel},${worker},${this.#epoch},'${kind}','${ids}',${owner})`);
+    }
+    await this.#control.query(`DELETE FROM millrace.progress WHERE channel=${this.#channel}`);
+    await this.#control.query(
+      `INSERT INTO millrace.progress (channel, worker, epoch, kind, executed, owner) VALUES ${values.join(', ')}`,
+      'write the progress rows on the target',
+    );
+  }
+
+  #checkKind(found: string): void {
+    if (found === this.#options.kind) return;
+    throw new MillraceError(
+      'TARGET_CONFIG',
+      `the target keeps its progress as ${found}, and the source now names its transactions as ${this.#options.kind}`,
+      {
+        hint: 'Go back to the source as it was, or delete the rows of this channel in millrace.progress and set source.start to where the target stands.',
+        facts: { channel: this.#options.channel },
+      },
+    );
+  }
+
+  async #createTables(): Promise<void> {
+    const there = await this.#control.query(
+      "SELECT COUNT(*) AS n FROM information_schema.TABLES WHERE TABLE_SCHEMA='millrace' AND TABLE_NAME IN ('progress','intent','prepared')",
+    );
+    if (there[0]?.['n'] === '3') return;
+    for (const statement of PROGRESS_SCHEMA) {
+      await this.#control.query(statement, 'create the progress tables in schema millrace on the target');
+    }
+  }
+
+  begin(): readonly string[] {
+    return [];
+  }
+
+  record(id: TransactionId, worker: number): string {
+    const where = `channel=${this.#channel} AND epoch=${this.#epoch}`;
+    if (id.kind === 'position') {
+      // Applied one by one: the base itself is the position.
+      return `UPDATE millrace.progress SET executed='${checked(transactionIdText(id))}' WHERE ${where} AND worker=0`;
+    }
+    const list = this.#above[worker] ?? [];
+    const kept = list.filter((done) => !this.#base.has(done));
+    this.#above[worker] = kept;
+    const text = [...kept, id].map((each) => checked(transactionIdText(each))).join(',');
+    return `UPDATE millrace.progress SET executed='${text}' WHERE ${where} AND worker=${worker}`;
+  }
+
+  guard(): string {
+    return `UPDATE millrace.progress SET epoch=epoch WHERE channel=${this.#channel} AND epoch=${this.#epoch} AND worker=0`;
+  }
+
+  recorded(id: TransactionId, worker: number): void {
+    if (id.kind !== 'position') this.#above[worker]?.push(id);
+  }
+
+  async checkpoint(prefix: PositionSet): Promise<void> {
+    if (this.#options.kind === 'position') return;
+    const base = prefix.clone();
+    const text = base.toString();
+    const where = `channel=${this.#channel} AND worker=0 AND epoch=${this.#epoch}`;
+    await this.#control.query(
+      `UPDATE millrace.progress SET executed='${text}' WHERE ${where}`,
+      'move the progress base',
+    );
+    this.#base = base;
+  }
+
+  close(): void {}
+}
+
+/** Ids are made of parsed parts; a source's file name is the only free text in one. */
+function checked(text: string): string {
+  if (/^[A-Za-z0-9_.:+-]+$/.test(text)) return text;
+  throw new MillraceError(
+    'MALFORMED_EVENT',
+    `the transaction id ${JSON.stringify(text)} contains unusual characters`,
+  );
+}
