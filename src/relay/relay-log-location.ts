@@ -1,0 +1,47 @@
+/**
+ * Where in the relay log a target has to go on: MySQL's rule, the newest file whose Previous set the target has in full. All
+ * that it lacks is in that file or later ones; what it has already of them is told apart transaction by transaction.
+ */
+import { closeSync, openSync } from 'node:fs';
+import type { PositionSet } from '../binlog/position-set.ts';
+import { diskError } from './durable-file.ts';
+import type { RelayPosition } from './published-end.ts';
+import { type RelayFileHeader, readRelayFileHeader } from './relay-file-header.ts';
+import { readRelayLogIndex, relayFilePath } from './relay-log-index.ts';
+
+/**
+ * Null: the log has no file yet, counts by another kind of position, or even its oldest file begins after something that
+ * `executed` lacks: then the log must be fetched again. Throws RELAY_CORRUPT, DISK.
+ */
+export function locate(dir: string, executed: PositionSet): RelayPosition | null {
+  for (const fileNumber of (readRelayLogIndex(dir) ?? []).reverse()) {
+    const header = fileSet(dir, fileNumber);
+    // Replaced or purged just now; or the mark that a reset leaves in the index.
+    if (header === null) continue;
+    if (header.kind !== executed.kind) return null;
+    if (executed.containsAll(header.previous)) return { fileNumber, offset: header.end };
+  }
+  return null;
+}
+
+/** What a file says of itself; null: there is no such file. Throws RELAY_CORRUPT, DISK. */
+export function fileSet(dir: string, fileNumber: number): RelayFileHeader | null {
+  const path = relayFilePath(dir, fileNumber);
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw diskError('open', path, cause);
+  }
+  try {
+    return readRelayFileHeader(fd, path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Numbers of the files that the log consists of now, oldest first. */
+export function relayFiles(dir: string): number[] {
+  return readRelayLogIndex(dir) ?? [];
+}

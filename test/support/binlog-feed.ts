@@ -1,0 +1,82 @@
+/**
+ * Plays a source's binary log file into a relay log writer, event by event, as the reader does with what it receives.
+ */
+import { readFileSync } from 'node:fs';
+import { EventType } from '../../src/binlog/event-header.ts';
+import {
+  checksumLength,
+  decodeFormatDescription,
+  type FormatDescription,
+} from '../../src/binlog/format-description.ts';
+import type { PositionSet } from '../../src/binlog/position-set.ts';
+import { TransactionBoundary, type TransactionHead } from '../../src/binlog/transaction-boundary.ts';
+import type { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
+import { nextSourcePosition } from '../../src/relay/source-position.ts';
+
+export interface SourceEvent {
+  readonly start: number;
+  readonly end: number;
+  readonly type: number;
+  readonly place: 'between' | 'begin' | 'inside' | 'end' | 'single';
+  readonly head: TransactionHead | null;
+  /** End in the source's file. */
+  readonly sourceEnd: number;
+}
+
+/** A binary log file in memory, cut into its events. */
+export class SourceFile {
+  readonly name: string;
+  readonly bytes: Buffer;
+  readonly fde: FormatDescription;
+  readonly rawFde: Buffer;
+  readonly events: SourceEvent[] = [];
+
+  constructor(name: string, bytes: Buffer) {
+    this.name = name;
+    this.bytes = bytes;
+    const fdeLength = bytes.readUInt32LE(4 + 9);
+    this.rawFde = Buffer.from(bytes.subarray(4, 4 + fdeLength));
+    // The dump thread clears IN_USE before it sends the event.
+    this.rawFde[17]! &= ~1;
+    this.fde = decodeFormatDescription(this.rawFde, 0, fdeLength);
+    const tail = checksumLength(this.fde);
+    const boundary = new TransactionBoundary(this.fde);
+    let sourceEnd = 4 + fdeLength;
+    for (let start = sourceEnd; start < bytes.length; ) {
+      const length = bytes.readUInt32LE(start + 9);
+      const end = start + length;
+      const place = boundary.feed(bytes, start, end - tail);
+      sourceEnd = nextSourcePosition(sourceEnd, bytes.readUInt32LE(start + 13), length);
+      this.events.push({ start, end, type: bytes[start + 4]!, place, head: boundary.head, sourceEnd });
+      start = end;
+    }
+  }
+
+  static read(path: string, name: string): SourceFile {
+    return new SourceFile(name, readFileSync(path));
+  }
+
+  /** Concatenated bytes of the events of transactions: what a relay log has to hold. */
+  transactionBytes(): Buffer {
+    const kept = this.events.filter(
+      (event) => event.place !== 'between' && event.type !== EventType.ROTATE_EVENT,
+    );
+    return Buffer.concat(kept.map((event) => this.bytes.subarray(event.start, event.end)));
+  }
+
+  start(writer: RelayLogWriter, base: PositionSet): void {
+    writer.startStream({ fde: this.rawFde, base, sourceFile: this.name, sourcePosition: 4 });
+  }
+
+  /** Appends events [from, to) and publishes after every `chunk` of them. */
+  play(writer: RelayLogWriter, from = 0, to = this.events.length, chunk = 100): void {
+    for (let at = from; at < to; at++) {
+      const event = this.events[at]!;
+      if (event.place !== 'between') writer.append(this.bytes, event.start, event.end);
+      if (event.place === 'end' || event.place === 'single')
+        writer.endTransaction(event.head, event.sourceEnd);
+      if (at % chunk === 0) writer.publish();
+    }
+    writer.publish();
+  }
+}
