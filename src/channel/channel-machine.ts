@@ -1,0 +1,359 @@
+/**
+ * The life of a channel: one reader thread, one applier thread per target, as a pure function from state and input to
+ * state and effects. Time is an input.
+ *
+ *   idle → reaching → asking → running → stopping → stopped
+ *             ↑                   │
+ *             └──── draining ←────┘  (resync)
+ *
+ *   reaching  The reader finds out how the source names its transactions: from the relay log, or from the source.
+ *   asking    The appliers connect and tell what their targets have. The reader waits: what all targets have is where
+ *             it begins. A target that cannot be reached holds it up only while the relay log is empty; a target that
+ *             has stopped does not hold it up at all (the others must not suffer; for its sake the relay log is fetched
+ *             again when it comes back).
+ *   draining  The relay log no longer matches the targets, or is damaged. All threads end, the log is thrown away, and
+ *             the channel begins anew from what the targets have. No thread may look at files that are about to go.
+ *
+ * Invariants
+ *  - The reader begins with a lower bound of what every known target has.
+ *  - Relay files are released only up to the smallest number that every target, stopped or not, has reported.
+ *  - A thread that dies, or that ends with a fault of ours, is started again with back-off, a few times; one that ends
+ *    with the action `stop` stays down until the operator acts.
+ */
+import { assertNever, MillraceError, type PlainError } from '../base/errors.ts';
+import { backoffMs } from '../base/runtime.ts';
+import type { PositionKind } from '../binlog/position-set.ts';
+import type {
+  ChannelEffect,
+  ChannelInput,
+  ChannelMachine,
+  TargetSlot,
+  ThreadId,
+  ThreadSlot,
+} from './channel-state.ts';
+import { intersectPositions } from './common-position.ts';
+
+/** With data in the relay log, the reader waits this long for the targets, then fetches on after what is there. */
+export const ASK_MS = 2_000;
+/** After a resync, a target that was known before and does not answer counts with what it had then. */
+export const ASK_AGAIN_MS = 10_000;
+const RECENT_MS = 600_000;
+const FAILURES_MAX = 5;
+const RESYNCS_MAX = 5;
+
+/** Throws INTERNAL or MALFORMED_POSITION when a target reports a set that cannot be understood. */
+export function stepChannel(
+  machine: ChannelMachine,
+  input: ChannelInput,
+  nowMs: number,
+): readonly [ChannelMachine, readonly ChannelEffect[]] {
+  const step = new Step(machine, nowMs);
+  step.take(input);
+  return [step.next, step.effects];
+}
+
+/** One transition: collects the new state and the effects; nothing here outlives the call. */
+class Step {
+  next: ChannelMachine;
+  readonly effects: ChannelEffect[] = [];
+  readonly #nowMs: number;
+
+  constructor(machine: ChannelMachine, nowMs: number) {
+    this.next = machine;
+    this.#nowMs = nowMs;
+  }
+
+  take(input: ChannelInput): void {
+    switch (input.type) {
+      case 'start':
+        this.#reach();
+        break;
+      case 'source':
+        this.#source(input.kind, input.relayLogIsEmpty);
+        break;
+      case 'executed':
+        this.#executed(input.target, input.executed);
+        break;
+      case 'needed-file':
+        this.#setTarget(input.target, { neededFile: input.fileNumber });
+        this.#releaseFiles();
+        break;
+      case 'reader-streaming':
+        if (this.next.resyncCause !== null) this.#log('info', 'relay log is fetched again', {});
+        this.next = { ...this.next, resyncCause: null };
+        break;
+      case 'ended':
+        this.#ended(input.thread, input.cause, input.died);
+        break;
+      case 'tick':
+        this.#restartDue();
+        this.#advance();
+        break;
+      case 'fault':
+        this.#setSlot('reader', { stopCause: input.cause });
+        this.#stop(input.cause);
+        break;
+      case 'stop':
+        this.#stop(null);
+        break;
+      default:
+        assertNever(input);
+    }
+  }
+
+  #reach(): void {
+    this.next = { ...this.next, kind: null, state: { at: 'reaching' } };
+    this.#setSlot('reader', { stopCause: null });
+    this.#spawn('reader');
+    for (const [index, target] of this.next.targets.entries()) {
+      if (target.stopCause === null) this.#spawn(index);
+    }
+  }
+
+  #source(kind: PositionKind, relayLogIsEmpty: boolean): void {
+    if (this.next.state.at !== 'reaching') {
+      // A reader that was started again finds out once more.
+      if (kind === this.next.kind || this.next.state.at !== 'running') return;
+      throw new MillraceError(
+        'SOURCE_CONFIG',
+        `the source names its transactions in another way than before (${this.next.kind}, now ${kind})`,
+        { hint: 'Is this still the same server? Then restart Millrace; else give the channel a new name.' },
+      );
+    }
+    const state = { at: 'asking', sinceMs: this.#nowMs } as const;
+    this.next = { ...this.next, kind, relayHasData: !relayLogIsEmpty, state };
+    for (const [index, target] of this.next.targets.entries()) {
+      if (target.life === 'live') this.effects.push({ do: 'start-applier', target: index, kind });
+    }
+    this.#advance();
+  }
+
+  #executed(target: number, executed: string): void {
+    this.#setTarget(target, { executed, fresh: true });
+    this.#advance();
+  }
+
+  #ended(thread: ThreadId, cause: PlainError | null, died: boolean): void {
+    const asked = this.#slot(thread).life === 'ending';
+    this.#setSlot(thread, { life: 'none' });
+    const fault = died || cause === null || cause.code === 'INTERNAL' || cause.action === 'retry';
+    if (cause?.action === 'stop' && !fault) {
+      this.#setSlot(thread, { stopCause: cause });
+      this.#logEnd(thread, cause);
+    } else if (!asked && !this.#ending()) {
+      if (fault) this.#restartLater(thread, cause);
+      else if (!this.#resyncBegun(thread, cause)) this.#setSlot(thread, { stopCause: cause });
+    }
+    this.#advance();
+  }
+
+  #restartLater(thread: ThreadId, cause: PlainError | null): void {
+    const failures = [...recent(this.#slot(thread).failures, this.#nowMs), this.#nowMs];
+    const facts = {
+      thread: this.#name(thread),
+      failures: failures.length,
+      cause: cause?.message ?? 'ended by itself',
+    };
+    if (failures.length > FAILURES_MAX) {
+      const stopCause: PlainError = cause ?? {
+        code: 'INTERNAL',
+        action: 'stop',
+        message: `the ${this.#name(thread)} thread ended by itself again and again`,
+        hint: 'This is a fault in Millrace: please report it with the log.',
+        facts: {},
+      };
+      this.#setSlot(thread, { failures, stopCause: { ...stopCause, action: 'stop' } });
+      this.#log('error', 'thread failed again and again, left stopped', facts);
+      return;
+    }
+    const restartAtMs = this.#nowMs + backoffMs(failures.length, 1, 1_000, 30_000);
+    this.#setSlot(thread, { failures, restartAtMs });
+    this.#log('error', 'thread failed, will be started again', facts);
+  }
+
+  #restartDue(): void {
+    const threads: ThreadId[] = ['reader', ...this.next.targets.keys()];
+    for (const thread of threads) {
+      const { restartAtMs } = this.#slot(thread);
+      if (restartAtMs === null || restartAtMs > this.#nowMs) continue;
+      this.#spawn(thread);
+      if (thread === 'reader') {
+        if (this.next.state.at === 'running') this.#startReader();
+      } else if (this.next.kind !== null) {
+        this.effects.push({ do: 'start-applier', target: thread, kind: this.next.kind });
+      }
+    }
+  }
+
+  /** Looks whether what the present state waits for has come. */
+  #advance(): void {
+    const { state, reader } = this.next;
+    if (state.at === 'reaching') {
+      // Nothing is known without the reader.
+      if (reader.stopCause !== null) this.#stop(reader.stopCause);
+    } else if (state.at === 'asking') {
+      this.#startWhenKnown(state.sinceMs);
+    } else if (state.at === 'draining') {
+      if (this.#allGone() && this.#nowMs >= state.untilMs) {
+        this.effects.push({ do: 'discard-relay-log' });
+        this.#reach();
+      }
+    } else if (state.at === 'stopping') {
+      if (this.#allGone())
+        this.next = { ...this.next, state: { at: 'stopped', cause: this.#firstStopCause() } };
+    }
+  }
+
+  #startWhenKnown(sinceMs: number): void {
+    const { reader, targets, relayHasData } = this.next;
+    if (reader.stopCause !== null) {
+      this.next = { ...this.next, state: { at: 'running' } };
+      return;
+    }
+    if (reader.life !== 'live') return;
+    const open = targets.filter((target) => target.stopCause === null);
+    const known = targets.some((target) => target.executed !== null);
+    const waitedMs = this.#nowMs - sinceMs;
+    const allAnswered = open.every((target) => target.fresh) && (known || relayHasData);
+    const allKnownFromBefore = known && open.every((target) => target.executed !== null);
+    if (
+      allAnswered ||
+      (relayHasData && waitedMs >= ASK_MS) ||
+      (allKnownFromBefore && waitedMs >= ASK_AGAIN_MS)
+    ) {
+      this.next = { ...this.next, state: { at: 'running' } };
+      this.#startReader();
+    } else if (open.length === 0) {
+      this.#stop(this.#firstStopCause());
+    }
+  }
+
+  #startReader(): void {
+    const known: string[] = [];
+    let unknown = false;
+    for (const { executed, stopCause } of this.next.targets) {
+      if (executed !== null) known.push(executed);
+      else if (stopCause === null) unknown = true;
+    }
+    // Where somebody's part is unknown, reading goes on after what the relay log holds.
+    const executed =
+      unknown || known.length === 0 || this.next.kind === null
+        ? null
+        : intersectPositions(this.next.kind, known);
+    this.effects.push({ do: 'start-reader', executed });
+    this.next = { ...this.next, releasedFile: 0 };
+    this.#releaseFiles();
+  }
+
+  /** False when there were too many of them lately: then the thread that asks stays stopped. */
+  #resyncBegun(thread: ThreadId, cause: PlainError): boolean {
+    const before = recent(this.next.resyncs, this.#nowMs);
+    const facts = { thread: this.#name(thread), code: cause.code, cause: cause.message, ...cause.facts };
+    if (before.length >= RESYNCS_MAX) {
+      this.#log('error', 'relay log was fetched again too often, the thread is left stopped', facts);
+      return false;
+    }
+    this.#log('warn', 'relay log does not serve the targets any more and will be fetched again', facts);
+    const waitMs = before.length === 0 ? 0 : backoffMs(before.length, 1, 2_000, 60_000);
+    this.next = {
+      ...this.next,
+      resyncCause: cause,
+      resyncs: [...before, this.#nowMs],
+      state: { at: 'draining', untilMs: this.#nowMs + waitMs },
+    };
+    this.#endAll();
+    for (const index of this.next.targets.keys()) {
+      this.#setTarget(index, { fresh: false, neededFile: null });
+    }
+    return true;
+  }
+
+  #releaseFiles(): void {
+    const { state, targets, releasedFile } = this.next;
+    if (state.at !== 'running') return;
+    let below = Number.POSITIVE_INFINITY;
+    for (const { neededFile } of targets) {
+      if (neededFile === null) return;
+      below = Math.min(below, neededFile);
+    }
+    if (below <= releasedFile) return;
+    this.next = { ...this.next, releasedFile: below };
+    this.effects.push({ do: 'release-files', below });
+  }
+
+  #stop(cause: PlainError | null): void {
+    if (this.next.state.at === 'stopped' || this.next.state.at === 'stopping') return;
+    if (cause !== null) this.#log('error', 'channel stopped', { code: cause.code, cause: cause.message });
+    this.next = { ...this.next, state: { at: 'stopping' } };
+    this.#endAll();
+    this.#advance();
+  }
+
+  #endAll(): void {
+    this.#end('reader');
+    for (const index of this.next.targets.keys()) this.#end(index);
+  }
+
+  #end(thread: ThreadId): void {
+    const { life } = this.#slot(thread);
+    this.#setSlot(thread, { restartAtMs: null });
+    if (life !== 'live') return;
+    this.#setSlot(thread, { life: 'ending' });
+    this.effects.push({ do: 'stop', thread });
+  }
+
+  #spawn(thread: ThreadId): void {
+    this.#setSlot(thread, { life: 'live', restartAtMs: null });
+    this.effects.push({ do: 'spawn', thread });
+  }
+
+  #ending(): boolean {
+    const { at } = this.next.state;
+    return at === 'draining' || at === 'stopping' || at === 'stopped';
+  }
+
+  #slot(thread: ThreadId): ThreadSlot {
+    return thread === 'reader' ? this.next.reader : this.next.targets[thread]!;
+  }
+
+  #setSlot(thread: ThreadId, change: Partial<ThreadSlot>): void {
+    if (thread === 'reader') this.next = { ...this.next, reader: { ...this.next.reader, ...change } };
+    else this.#setTarget(thread, change);
+  }
+
+  #setTarget(index: number, change: Partial<TargetSlot>): void {
+    const targets = this.next.targets.map((target, at) => (at === index ? { ...target, ...change } : target));
+    this.next = { ...this.next, targets };
+  }
+
+  #allGone(): boolean {
+    return [this.next.reader, ...this.next.targets].every((slot) => slot.life === 'none');
+  }
+
+  #firstStopCause(): PlainError | null {
+    const stopped = [this.next.reader, ...this.next.targets].find((slot) => slot.stopCause !== null);
+    return stopped?.stopCause ?? null;
+  }
+
+  #name(thread: ThreadId): string {
+    return thread === 'reader' ? 'reader' : `applier ${thread}`;
+  }
+
+  #logEnd(thread: ThreadId, cause: PlainError): void {
+    this.#log('error', 'thread stopped until an operator acts', {
+      thread: this.#name(thread),
+      code: cause.code,
+      cause: cause.message,
+      hint: cause.hint,
+      ...cause.facts,
+    });
+  }
+
+  #log(level: 'info' | 'warn' | 'error', message: string, facts: Record<string, unknown>): void {
+    this.effects.push({ do: 'log', level, message, facts });
+  }
+}
+
+function recent(times: readonly number[], nowMs: number): number[] {
+  return times.filter((time) => nowMs - time < RECENT_MS);
+}

@@ -1,0 +1,138 @@
+/**
+ * The process: lock, identity, control socket, channels; started in this order and stopped in the reverse.
+ *
+ * It goes on while channels fail, as a replica does: `status` shows the state and the reason. Only when, at the start,
+ * no channel can do anything at all (its reader or all its targets have stopped for a reason that an operator must
+ * mend, and nothing is left to apply), the process ends with code 1 and says why.
+ */
+import { hostname } from 'node:os';
+import { errorLine, type PlainError } from '../base/errors.ts';
+import type { Clock, Logger } from '../base/runtime.ts';
+import type { Config } from '../config/config.ts';
+import { Channel, type ChannelSnapshot, type ThreadEntries } from './channel.ts';
+import { type ControlRequest, ControlServer } from './control-socket.ts';
+import { loadIdentity } from './identity.ts';
+import { RunLock } from './run-lock.ts';
+
+const START_CHECK_MS = 200;
+
+export interface SupervisorOptions {
+  readonly config: Config;
+  readonly entries: ThreadEntries;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Makes what `status` answers from what the channels are. */
+  readonly compose: (channels: readonly ChannelSnapshot[]) => unknown;
+}
+
+export interface SupervisorEnd {
+  readonly exitCode: 0 | 1;
+  /** One line for each channel that could not start. */
+  readonly failures: readonly string[];
+}
+
+export class Supervisor {
+  readonly ended: Promise<SupervisorEnd>;
+  readonly #options: SupervisorOptions;
+  readonly #channels: Channel[];
+  readonly #lock: RunLock;
+  #control: ControlServer | null = null;
+  #resolveEnded: (end: SupervisorEnd) => void = () => {};
+  #stopping = false;
+  #startCheck: NodeJS.Timeout | null = null;
+
+  private constructor(options: SupervisorOptions, lock: RunLock, identity: string) {
+    this.#options = options;
+    this.#lock = lock;
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    const { config, entries, log, clock } = options;
+    const owner = `${hostname()} pid ${process.pid} ${config.dataDir}`;
+    this.#channels = config.channels.map(
+      (channel) =>
+        new Channel({ config: channel, dataDir: config.dataDir, identity, owner, entries, log, clock }),
+    );
+  }
+
+  /** Resolves when the channels' threads are being started. Throws ALREADY_RUNNING, DISK, CONFIG. */
+  static async start(options: SupervisorOptions): Promise<Supervisor> {
+    const { dataDir } = options.config;
+    const lock = await RunLock.acquire(dataDir);
+    try {
+      const supervisor = new Supervisor(options, lock, loadIdentity(dataDir));
+      supervisor.#control = await ControlServer.listen(dataDir, (request) => supervisor.#handle(request));
+      for (const channel of supervisor.#channels) channel.start();
+      supervisor.#checkStartLater();
+      return supervisor;
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  snapshots(): Promise<ChannelSnapshot[]> {
+    return Promise.all(this.#channels.map((channel) => channel.snapshot()));
+  }
+
+  /** Finishes what is in flight, closes everything; `ended` resolves. */
+  stop(failures: readonly string[] = []): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    if (this.#startCheck !== null) clearTimeout(this.#startCheck);
+    void this.#stopAll(failures);
+  }
+
+  async #stopAll(failures: readonly string[]): Promise<void> {
+    await Promise.all(this.#channels.map((channel) => channel.stop()));
+    await this.#control?.close();
+    this.#lock.release();
+    this.#resolveEnded({ exitCode: failures.length === 0 ? 0 : 1, failures });
+  }
+
+  async #handle(request: ControlRequest): Promise<unknown> {
+    switch (request.do) {
+      case 'ping':
+        return { pid: process.pid };
+      case 'status':
+        return this.#options.compose(await this.snapshots());
+      case 'stop':
+        this.#options.log.info('stop requested over the control socket');
+        // The answer goes out first.
+        setImmediate(() => this.stop());
+        return { pid: process.pid };
+    }
+  }
+
+  #checkStartLater(): void {
+    this.#startCheck = setTimeout(() => {
+      this.#checkStart().catch((error: unknown) => this.#options.log.error('start check failed', { error }));
+    }, START_CHECK_MS);
+  }
+
+  async #checkStart(): Promise<void> {
+    const snapshots = await this.snapshots();
+    if (this.#stopping) return;
+    const causes = snapshots.map((snapshot) => startFailure(snapshot));
+    if (causes.every((cause) => cause !== null)) {
+      this.stop(causes.map((cause, index) => `channel ${snapshots[index]!.name}: ${errorLine(cause!)}`));
+    } else if (!snapshots.every((snapshot) => snapshot.everStreamed)) {
+      this.#checkStartLater();
+    }
+  }
+}
+
+/** Why a channel that has received nothing yet can do nothing at all; null: it can, or may yet. */
+export function startFailure(snapshot: ChannelSnapshot): PlainError | null {
+  if (snapshot.everStreamed) return null;
+  const { machine, reader, targets } = snapshot;
+  if (machine.state.at === 'stopped') return machine.state.cause;
+  const cause = machine.reader.stopCause;
+  if (cause === null || reader.state.at !== 'stopped') return null;
+  const nothingToApply = targets.every(
+    (target) =>
+      target.state.at === 'stopped' ||
+      (target.fresh && target.state.at === 'running' && target.status?.caughtUpWithRelay === true),
+  );
+  return nothingToApply ? cause : null;
+}

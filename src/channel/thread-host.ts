@@ -1,0 +1,132 @@
+/**
+ * One worker thread seen from the main thread: born with its options, told commands, heard until it is gone.
+ *
+ * `onEnded` comes exactly once, after the thread is gone and after its last report. A thread that says `stopped` and
+ * lingers is ended; one that goes without a word has died, which is a fault of ours (INTERNAL).
+ */
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { type PlainError, toPlain } from '../base/errors.ts';
+import { ThreadPort } from '../base/thread-port.ts';
+
+type AnyCommand = { readonly type: string };
+type AnyReport<Status> =
+  | { readonly type: 'status'; readonly id: number; readonly status: Status }
+  | { readonly type: 'stopped'; readonly cause: PlainError | null };
+type StatusCommand = { readonly type: 'status'; readonly id: number };
+
+export interface ThreadHostOptions<Report> {
+  readonly entry: URL;
+  /** Shown by debuggers and in messages. */
+  readonly name: string;
+  readonly workerData: unknown;
+  /** Every report but `status` answers. */
+  readonly onReport: (report: Report) => void;
+  readonly onEnded: (cause: PlainError | null, died: boolean) => void;
+}
+
+/** After `stopped`, a thread has this long to close what it holds. */
+const LINGER_MS = 5_000;
+
+/** The file beside this one in the tree: `.ts` in the sources, `.js` when built. */
+export function threadEntry(relativeWithoutExtension: string): URL {
+  return new URL(`${relativeWithoutExtension}${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
+}
+
+export class ThreadHost<Command extends AnyCommand, Report extends { readonly type: string }, Status> {
+  readonly #worker: Worker;
+  readonly #port: ThreadPort<Report | AnyReport<Status>, Command | StatusCommand>;
+  readonly #waiting = new Map<number, (status: Status | null) => void>();
+  readonly #name: string;
+  #nextId = 1;
+  #gone = false;
+  #stopped: { readonly cause: PlainError | null } | null = null;
+  #fault: PlainError | null = null;
+  #killTimer: NodeJS.Timeout | null = null;
+
+  constructor(options: ThreadHostOptions<Report>) {
+    this.#name = options.name;
+    this.#worker = new Worker(options.entry, { workerData: options.workerData, name: options.name });
+    this.#port = new ThreadPort(this.#worker);
+    this.#port.onMessage((report) => {
+      if (isStatusAnswer<Status>(report)) {
+        this.#answer(report.id, report.status);
+        return;
+      }
+      if (isGoodbye(report)) {
+        this.#stopped = { cause: report.cause };
+        this.#endAfter(LINGER_MS);
+      }
+      options.onReport(report as Report);
+    });
+    this.#worker.on('error', (error) => {
+      this.#fault = { ...toPlain(error), code: 'INTERNAL', action: 'stop' };
+    });
+    this.#worker.on('exit', (exitCode) => {
+      this.#gone = true;
+      if (this.#killTimer !== null) clearTimeout(this.#killTimer);
+      for (const id of [...this.#waiting.keys()]) this.#answer(id, null);
+      if (this.#stopped !== null && this.#fault === null) options.onEnded(this.#stopped.cause, false);
+      else options.onEnded(this.#fault ?? this.#deathWithoutReason(exitCode), true);
+    });
+  }
+
+  post(command: Command): void {
+    if (!this.#gone) this.#port.post(command);
+  }
+
+  /** Null when the thread does not answer in time or is gone. */
+  status(timeoutMs: number): Promise<Status | null> {
+    if (this.#gone || this.#stopped !== null) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const id = this.#nextId++;
+      const timer = setTimeout(() => this.#answer(id, null), timeoutMs);
+      this.#waiting.set(id, (status) => {
+        clearTimeout(timer);
+        resolve(status);
+      });
+      this.#port.post({ type: 'status', id });
+    });
+  }
+
+  /** Ends the thread by force when it is still there after `ms`. Nothing is lost by that: as after kill -9. */
+  #endAfter(ms: number): void {
+    if (this.#killTimer !== null) clearTimeout(this.#killTimer);
+    this.#killTimer = setTimeout(() => void this.#worker.terminate(), ms);
+    this.#killTimer.unref();
+  }
+
+  /** Asks the thread to stop, and ends it by force after `graceMs`. */
+  stop(command: Command, graceMs: number): void {
+    this.post(command);
+    if (!this.#gone && this.#stopped === null) this.#endAfter(graceMs);
+  }
+
+  #answer(id: number, status: Status | null): void {
+    const resolve = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    resolve?.(status);
+  }
+
+  #deathWithoutReason(exitCode: number): PlainError {
+    return {
+      code: 'INTERNAL',
+      action: 'stop',
+      message: `the ${this.#name} thread ended without a word, exit code ${exitCode}`,
+      hint: 'This is a fault in Millrace: please report it with the log.',
+      facts: {},
+    };
+  }
+}
+
+function isStatusAnswer<Status>(report: {
+  readonly type: string;
+}): report is { readonly type: 'status'; readonly id: number; readonly status: Status } {
+  return report.type === 'status';
+}
+
+function isGoodbye(report: {
+  readonly type: string;
+}): report is { readonly type: 'stopped'; readonly cause: PlainError | null } {
+  return report.type === 'stopped';
+}
