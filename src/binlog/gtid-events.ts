@@ -280,7 +280,7 @@ function sidText(uuid: Buffer): string {
 }
 
 function checkedGno(gno: bigint, what: string): bigint {
-  if (gno < 0n || gno >= GNO_MAX) throw malformed(what, `gno ${gno}`);
+  if (gno < 0n || gno > GNO_MAX) throw malformed(what, `gno ${gno}`);
   return gno;
 }
 

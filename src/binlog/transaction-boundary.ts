@@ -18,8 +18,9 @@
  *   transaction := GTID body* end                          | GTID(FL_COMPLETED_XA) prelude* QUERY
  *                | GTID(FL_STANDALONE) body* last          last: a QUERY, the rows event with STMT_END_F, or EXECUTE_LOAD
  *
- * Without a GTID event (before 5.6, or MariaDB before 10.0) a lone statement is a 'single' and has no name; the group inside
- * of a TRANSACTION_PAYLOAD can be walked the same way, from its BEGIN to its XID.
+ * Without GTID events (before 5.6, or MariaDB before 10.0) a lone statement is a 'single' and has no name; the group inside of
+ * a TRANSACTION_PAYLOAD can be walked the same way, from its BEGIN to its XID. But a server that writes them writes one for
+ * every transaction (an anonymous one at least): once one was seen, a transaction without is out of order.
  * An event with the flag IGNORABLE whose type we do not know may stand anywhere. Any other unknown one, one out of place
  * and an INCIDENT throw: nothing is ever passed over in silence.
  * Facts: mysqld's Transaction_boundary_parser and log_event.h; MariaDB's queue_event; seen on 9.7 and 10.11 (the fixtures).
@@ -150,6 +151,7 @@ export class TransactionBoundary {
   #fde: FormatDescription;
   #at: number = At.CLOSED;
   #head: TransactionHead | null = null;
+  #gtidSeen = false;
 
   constructor(fde: FormatDescription) {
     this.#fde = fde;
@@ -160,6 +162,7 @@ export class TransactionBoundary {
     this.#fde = fde;
     this.#at = At.CLOSED;
     this.#head = null;
+    this.#gtidSeen = false;
   }
 
   /** True from a transaction's first event until its last one has been fed. */
@@ -201,6 +204,7 @@ export class TransactionBoundary {
         throw this.#unexpected(type);
       case Kind.CONTEXT:
         if (this.#at !== At.CLOSED) return 'inside';
+        if (this.#gtidSeen) throw this.#unexpected(type);
         this.#head = unnamedHead(buf, start);
         this.#at = At.OPENED;
         return 'begin';
@@ -258,6 +262,7 @@ export class TransactionBoundary {
       this.#head = mysqlHead(event, type !== EventType.ANONYMOUS_GTID_LOG_EVENT, buf.readUInt32LE(start));
       this.#at = At.OPENED;
     }
+    this.#gtidSeen = true;
     return 'begin';
   }
 
@@ -283,6 +288,7 @@ export class TransactionBoundary {
           this.#at = At.BODY;
           return 'inside';
         }
+        if (this.#gtidSeen) throw this.#unexpected(type, verb);
         this.#head = unnamedHead(buf, start);
         if (!opens) return 'single';
         this.#at = At.BODY;
