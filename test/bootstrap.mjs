@@ -40,9 +40,13 @@ export function build() {
   mustSucceed(process.execPath, [tool('typescript', 'bin/tsc'), '-p', 'tsconfig.build.json']);
 }
 
-/** test/support, test/torture and demo → .cache/tools, for programs that run outside vitest. */
-export function buildTools() {
-  mustSucceed(process.execPath, [tool('typescript', 'bin/tsc'), '-p', 'tsconfig.tools.json']);
+/** Replaces this process by a TypeScript program of this repository (node test/support/run-compiled.mjs). */
+export function becomeProgram(entry, args, env = process.env) {
+  become(
+    process.execPath,
+    [join(root, 'test', 'support', 'run-compiled.mjs'), join(root, entry), ...args],
+    env,
+  );
 }
 
 /** True when the command ended with 0. */
@@ -53,7 +57,7 @@ export function run(command, args, env = process.env) {
 }
 
 /** Replaces this process as far as Node can: same terminal, signals handed on, same exit code. */
-export function become(command, args, env = process.env) {
+function become(command, args, env = process.env) {
   const child = spawn(command, args, { cwd: root, stdio: 'inherit', env });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     // Ctrl-C reaches the child by itself; this process only has to outlive it.
