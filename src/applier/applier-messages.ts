@@ -13,6 +13,8 @@ export interface ApplierOptions {
   readonly progress: 'auto' | 'gtid' | 'table';
   readonly workers: number;
   readonly commitOrder: 'source' | 'window' | 'any';
+  /** What the target is said to hold already (source.start), as a text of the source's kind; null: only what it tells itself. */
+  readonly startAt: string | null;
   readonly relayDir: string;
   readonly published: SharedArrayBuffer;
   /** Names this Millrace to others on the same target: host, pid, data_dir. */

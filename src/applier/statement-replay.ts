@@ -85,7 +85,7 @@ export class StatementReplay {
     if ((alter & other) !== 0) return false;
     const sql = Buffer.from(buf.subarray(query.sqlStart, query.sqlEnd));
     if (this.#context.progress.kind === 'table') {
-      await this.#underIntent(event, query, sql);
+      await this.#underIntent(event, query, sql, false);
       return false;
     }
     await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts());
@@ -104,8 +104,8 @@ export class StatementReplay {
   // ---- progress in a table
 
   /** Leaves the intent to be closed by the transaction's commit. */
-  async #underIntent(event: EventView, query: QueryEvent, sql: Buffer): Promise<void> {
-    await this.#writeIntent(sql, query);
+  async #underIntent(event: EventView, query: QueryEvent, sql: Buffer, rowsFollow: boolean): Promise<void> {
+    await this.#writeIntent(sql, query, rowsFollow);
     await this.#enter(event, query, false);
     const before = this.#before;
     this.#before = [];
@@ -122,13 +122,17 @@ export class StatementReplay {
     // The option stands at the very end, in ASCII, whatever the charset of the statement is.
     const text = event.buf.toString('latin1', query.sqlStart, query.sqlEnd);
     const sql = Buffer.from(text.replace(START_TRANSACTION, ''), 'latin1');
-    await this.#underIntent(event, query, sql);
+    await this.#underIntent(event, query, sql, true);
   }
 
-  async #writeIntent(sql: Buffer, query: QueryEvent): Promise<void> {
+  async #writeIntent(sql: Buffer, query: QueryEvent, rowsFollow: boolean): Promise<void> {
     const session = this.#session;
-    const intent = await prepareIntent(this.#tx.id, sql.toString('utf8'), query.database, (text) =>
-      session.query(text, 'a look at the schemas'),
+    const intent = await prepareIntent(
+      this.#tx.id,
+      sql.toString('utf8'),
+      query.database,
+      rowsFollow,
+      (text) => session.query(text, 'a look at the schemas'),
     );
     const guard = this.#context.progress.guard();
     const replies = await session.execute(

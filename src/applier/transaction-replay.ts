@@ -133,7 +133,7 @@ export class TransactionReplay {
     for (const event of events) {
       if (isRowsEvent(event.type)) {
         const full = this.#onRows(event);
-        if (full) await full;
+        if (await full) await full;
         if (event.last) await this.#commit();
         continue;
       }

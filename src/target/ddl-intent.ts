@@ -37,7 +37,12 @@ export interface Intent {
   readonly fingerprint: string;
 }
 
-export type Settlement = 'none' | { readonly id: string; readonly kind: string; readonly done: boolean };
+export type Settlement =
+  | 'none'
+  | { readonly id: string; readonly kind: string; readonly done: boolean; readonly rowsFollow: boolean };
+
+/** Ends the kind of a CREATE TABLE whose rows belong to the same transaction. */
+const WITH_ROWS = ' WITH ROWS';
 
 const NAME_LENGTH_MAX = 64;
 const NAMES_MAX = 2000;
@@ -47,10 +52,11 @@ export async function prepareIntent(
   id: TransactionId,
   sql: string,
   database: string,
+  rowsFollow: boolean,
   read: RowReader,
 ): Promise<Intent> {
   const names = wordsOf(sql, database);
-  const kind = statementKind(sql);
+  const kind = statementKind(sql) + (rowsFollow ? WITH_ROWS : '');
   return {
     id: transactionIdText(id),
     kind,
@@ -80,15 +86,17 @@ export async function settleIntent(
   );
   const row = rows[0];
   if (row === undefined) return 'none';
-  const id = row['id'] ?? '';
-  const kind = row['statement_kind'] ?? '';
-  await endSession(control, Number(row['connection_id']), kind);
-  if (row['verdict'] === 'done' || row['verdict'] === 'run')
-    return { id, kind, done: row['verdict'] === 'done' };
-  const names = JSON.parse(row['names'] ?? '[]') as string[];
+  const id = row.id ?? '';
+  const kind = row.statement_kind ?? '';
+  await endSession(control, Number(row.connection_id), kind);
+  const rowsFollow = kind.endsWith(WITH_ROWS);
+  if (row.verdict === 'done' || row.verdict === 'run') {
+    return { id, kind, done: row.verdict === 'done', rowsFollow };
+  }
+  const names = JSON.parse(row.names ?? '[]') as string[];
   const read: RowReader = async (sql) =>
     (await control.query(sql)).map((each) => Object.values(each) as (string | null)[]);
-  const changed = (await fingerprint(names, kind, read)) !== row['fingerprint'];
+  const changed = (await fingerprint(names, kind, read)) !== row.fingerprint;
   const doubt = doubtAbout(kind, names, changed, facts);
   if (doubt !== null) {
     throw new MillraceError('DDL_UNDECIDED', `'${kind} …' was cut off, and ${doubt}`, {
@@ -96,7 +104,7 @@ export async function settleIntent(
       facts: { transaction: id },
     });
   }
-  return { id, kind, done: changed };
+  return { id, kind, done: changed, rowsFollow };
 }
 
 function doubtAbout(

@@ -25,7 +25,7 @@ export class GtidProgress implements Progress {
 
   async takeOver(): Promise<Executed> {
     const rows = await this.#control.query('SELECT @@GLOBAL.gtid_executed AS executed');
-    return { set: parsePositionSet('gtid', rows[0]?.['executed'] ?? ''), above: new Set() };
+    return { set: parsePositionSet('gtid', rows[0]?.executed ?? ''), above: new Set() };
   }
 
   begin(id: TransactionId, head: TransactionHead): readonly string[] {

@@ -103,7 +103,6 @@ export class TableProgress implements Progress {
   }
 
   async takeOver(): Promise<Executed> {
-    await this.#createTables();
     const control = this.#control;
     const { kind, startAt } = this.#options;
     await control.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
@@ -117,16 +116,16 @@ export class TableProgress implements Progress {
       const executed = emptyPositionSet(kind);
       if (rows.length === 0 && startAt !== null) executed.addAll(startAt);
       for (const row of rows) {
-        const rowEpoch = BigInt(row['epoch'] ?? '0');
+        const rowEpoch = BigInt(row.epoch ?? '0');
         if (rowEpoch > epoch) epoch = rowEpoch;
-        this.#checkKind(row['kind'] ?? '');
-        const text = row['executed'] ?? '';
-        if (row['worker'] === '0') executed.addAll(parsePositionSet(kind, text));
+        this.#checkKind(row.kind ?? '');
+        const text = row.executed ?? '';
+        if (row.worker === '0') executed.addAll(parsePositionSet(kind, text));
       }
       const above: TransactionId[] = [];
       for (const row of rows) {
-        if (row['worker'] === '0') continue;
-        for (const text of (row['executed'] ?? '').split(',')) {
+        if (row.worker === '0') continue;
+        for (const text of (row.executed ?? '').split(',')) {
           if (text === '') continue;
           const id = parseTransactionId(kind, text);
           // A GTID set can have holes; a MariaDB position cannot, and must not claim what stands in one.
@@ -174,14 +173,30 @@ export class TableProgress implements Progress {
     );
   }
 
-  async #createTables(): Promise<void> {
+  /** Schema and tables, where they are missing. */
+  async createTables(): Promise<void> {
     const there = await this.#control.query(
       "SELECT COUNT(*) AS n FROM information_schema.TABLES WHERE TABLE_SCHEMA='millrace' AND TABLE_NAME IN ('progress','intent','prepared')",
     );
-    if (there[0]?.['n'] === '3') return;
+    if (there[0]?.n === '3') return;
     for (const statement of PROGRESS_SCHEMA) {
       await this.#control.query(statement, 'create the progress tables in schema millrace on the target');
     }
+  }
+
+  /** Before `takeOver`: the transaction whose statement was cut off is done, and its intent is closed with that. */
+  async settleDone(id: string): Promise<void> {
+    const text = checked(id);
+    const row = `channel=${this.#channel}`;
+    const control = this.#control;
+    await control.query('START TRANSACTION');
+    await control.query(
+      this.#options.kind === 'position'
+        ? `UPDATE millrace.progress SET executed='${text}' WHERE ${row} AND worker=0`
+        : `UPDATE millrace.progress SET executed=IF(executed='', '${text}', CONCAT(executed, ',${text}')) WHERE ${row} AND worker=1`,
+    );
+    await control.query(`DELETE FROM millrace.intent WHERE ${row}`);
+    await control.query('COMMIT');
   }
 
   begin(): readonly string[] {

@@ -33,9 +33,9 @@ export function versionNumber(version: string): number {
 async function variable(connection: WireConnection, expression: string): Promise<string | null> {
   try {
     const rows = await connection.query(`SELECT ${expression} AS v`);
-    return rows[0]?.['v'] ?? null;
+    return rows[0]?.v ?? null;
   } catch (error) {
-    if (error instanceof MillraceError && error.facts['errno'] === 1193) return null;
+    if (error instanceof MillraceError && error.facts.errno === 1193) return null;
     throw error;
   }
 }

@@ -18,15 +18,15 @@ export async function takeLease(control: WireConnection, channel: string): Promi
     `SELECT GET_LOCK('${name}', ${WAIT_SECONDS}) AS got`,
     'take the lock of this channel',
   );
-  if (got[0]?.['got'] === '1') return;
+  if (got[0]?.got === '1') return;
   const holder = await control.query(`SELECT IS_USED_LOCK('${name}') AS id`);
-  const id = holder[0]?.['id'] ?? 'unknown';
+  const id = holder[0]?.id ?? 'unknown';
   const rows = await control
     .query(
       `SELECT USER AS user, HOST AS host FROM information_schema.PROCESSLIST WHERE ID=${Number(id) || 0}`,
     )
     .catch(() => []);
-  const who = rows[0] ? `, ${rows[0]['user']}@${rows[0]['host']}` : '';
+  const who = rows[0] ? `, ${rows[0].user}@${rows[0].host}` : '';
   throw new MillraceError(
     'FENCED',
     `another Millrace applies channel '${channel}' to this target (connection ${id}${who})`,

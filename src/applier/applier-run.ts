@@ -1,0 +1,430 @@
+/**
+ * One life of an applier between connecting to the target and losing it: sessions, progress, the way from the relay log
+ * through assembler and scheduler to the workers.
+ *
+ *   control session   lease (GET_LOCK), progress base, facts
+ *   N worker sessions one transaction each at a time
+ *
+ * `start` takes the target over and tells what it has executed; `run` applies until it is told to stop (resolves when what
+ * was in flight is committed) or something fails (rejects; nothing half-done remains: sessions are closed, the server rolls
+ * back). Nothing is kept from one life to the next: a new one asks the target again.
+ */
+import { MillraceError, toPlain } from '../base/errors.ts';
+import { type Logger, sleep, systemClock } from '../base/runtime.ts';
+import {
+  type PositionKind,
+  type PositionSet,
+  parsePositionSet,
+  type TransactionId,
+} from '../binlog/position-set.ts';
+import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
+import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
+import { locate } from '../relay/relay-log-location.ts';
+import { ApplySession } from '../target/apply-session.ts';
+import { GtidProgress } from '../target/gtid-progress.ts';
+import type { Executed, Progress } from '../target/progress.ts';
+import { hexLiteral, TableProgress } from '../target/table-progress.ts';
+import { settleTable, type TableSettlement } from '../target/table-settlement.ts';
+import {
+  chooseProgress,
+  readTargetFacts,
+  requireSameFlavour,
+  type TargetFacts,
+} from '../target/target-facts.ts';
+import { takeLease } from '../target/target-lease.ts';
+import { openConnection, type WireConnection } from '../wire/connection.ts';
+import type { ApplierOptions } from './applier-messages.ts';
+import { ApplyScheduler } from './apply-scheduler.ts';
+import { ApplyWorker } from './apply-worker.ts';
+import type { StoredTransaction } from './replay-context.ts';
+import { readStoredTransaction } from './stored-transaction.ts';
+import type { Transaction } from './transaction.ts';
+import { TransactionAssembler } from './transaction-assembler.ts';
+import type { Collations } from './user-variable.ts';
+
+const QUEUE_BYTES = 16 * 1024 * 1024;
+const QUEUE_TRANSACTIONS = 1024;
+const WINDOW_MAX = 256;
+const BINLOG_BYTES = 512 * 1024;
+const CHECKPOINT_MS = 1000;
+const PING_MS = 30_000;
+/** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
+const SQL_FOREIGN_KEYS_SINCE = 90600;
+
+export interface RunCounters {
+  transactionsApplied: number;
+  rowsApplied: number;
+  lastCommitMicros: bigint | null;
+  lastAppliedWallMs: number | null;
+}
+
+/** An entry of what is to become part of the executed prefix: not before `after` transactions are all committed. */
+interface Passed {
+  readonly id: TransactionId;
+  readonly after: number;
+}
+
+export class ApplierRun {
+  readonly #options: ApplierOptions;
+  readonly #kind: PositionKind;
+  readonly #log: Logger;
+  readonly #published: PublishedEnd;
+  readonly #stop = new AbortController();
+  readonly #broken = new AbortController();
+  readonly counters: RunCounters;
+  #control: WireConnection | null = null;
+  #facts: TargetFacts | null = null;
+  #progress: Progress | null = null;
+  #executed: Executed | null = null;
+  /** The executed prefix: grows in the relay log's order. */
+  #prefix: PositionSet | null = null;
+  #createdBefore: string | null = null;
+  #preparedFile: number | null = null;
+  #workers: ApplyWorker[] = [];
+  readonly #idle: ApplyWorker[] = [];
+  readonly #scheduler: ApplyScheduler<Transaction>;
+  readonly #passed: Passed[] = [];
+  #assembler: TransactionAssembler | null = null;
+  #atEnd = false;
+  #admitted = 0;
+  #wake: () => void = () => {};
+  #failure: unknown = null;
+  #collations: Promise<Collations> | null = null;
+
+  constructor(options: ApplierOptions, kind: PositionKind, counters: RunCounters, log: Logger) {
+    this.#options = options;
+    this.#kind = kind;
+    this.counters = counters;
+    this.#log = log;
+    this.#published = new PublishedEnd(options.published);
+    this.#scheduler = new ApplyScheduler<Transaction>({
+      // Without GTIDs the one thing known of progress is a position: transactions are applied one by one.
+      workers: kind === 'position' ? 1 : options.workers,
+      commitOrder: kind === 'position' ? 'source' : options.commitOrder,
+      windowMax: WINDOW_MAX,
+      bytesMax: QUEUE_BYTES,
+      transactionsMax: QUEUE_TRANSACTIONS,
+    });
+  }
+
+  get progressKind(): 'gtid' | 'table' | null {
+    return this.#progress?.kind ?? null;
+  }
+
+  /** Text of the executed prefix; null before the target was asked. */
+  get executedText(): string | null {
+    return this.#prefix?.toString() ?? null;
+  }
+
+  get caughtUpWithRelay(): boolean {
+    return this.#atEnd && this.#scheduler.idle;
+  }
+
+  get pendingCommitMicros(): bigint | null {
+    return this.#scheduler.oldest?.commitMicros ?? null;
+  }
+
+  /** The oldest relay file still needed: by what is in flight, being read, or prepared and undecided. */
+  get neededFile(): number {
+    const reading = this.#scheduler.oldest?.location.fileNumber ?? this.#assembler?.fileNumber ?? 0;
+    return this.#preparedFile === null ? reading : Math.min(reading, this.#preparedFile);
+  }
+
+  /** Connects and takes the target over. Returns what the target has executed. */
+  async start(): Promise<PositionSet> {
+    const { endpoint, channel, owner, workers } = this.#options;
+    const signal = this.#anySignal();
+    const control = await openConnection(endpoint, { purpose: 'the target', signal });
+    this.#control = control;
+    const facts = await readTargetFacts(control);
+    this.#facts = facts;
+    requireSameFlavour(this.#kind, null, facts);
+    const way = chooseProgress(this.#options.progress, this.#kind, facts);
+    await control.query('SET SESSION wait_timeout=180');
+    await takeLease(control, channel);
+    const startAt =
+      this.#options.startAt === null ? null : parsePositionSet(this.#kind, this.#options.startAt);
+    if (way === 'gtid') {
+      this.#progress = new GtidProgress(control, facts);
+    } else {
+      const progress = new TableProgress(control, { channel, kind: this.#kind, workers, owner, startAt });
+      this.#progress = progress;
+      await progress.createTables();
+      const settled = await settleTable(control, progress, facts);
+      this.#noteSettlement(settled);
+    }
+    const executed = await this.#progress.takeOver();
+    if (startAt !== null) executed.set.addAll(startAt);
+    this.#executed = executed;
+    this.#prefix = executed.set.clone();
+    return executed.set;
+  }
+
+  #noteSettlement(settled: TableSettlement): void {
+    this.#createdBefore = settled.createdBefore;
+    this.#preparedFile = settled.preparedFile;
+    if (settled.note !== null) this.#log.info('a statement cut off before was settled', { ...settled.note });
+  }
+
+  /** Applies until `stop`. */
+  async run(): Promise<void> {
+    const ping = setInterval(() => void this.#ping(), PING_MS);
+    const checkpoint = this.#progress?.kind === 'table' ? this.#checkpoints() : Promise.resolve();
+    try {
+      await this.#openWorkers();
+      const cursor = await this.#openCursor();
+      if (cursor !== null) {
+        try {
+          await this.#pump(new TransactionAssembler(cursor, this.#executed!));
+        } finally {
+          cursor.close();
+        }
+      }
+      this.#stop.abort();
+      await checkpoint;
+      if (this.#failure !== null) throw this.#failure;
+      if (this.#progress?.kind === 'table') await this.#progress.checkpoint(this.#prefix!);
+    } catch (error) {
+      this.#fail(error);
+      throw this.#failure;
+    } finally {
+      clearInterval(ping);
+      this.#stop.abort();
+      await checkpoint.catch(() => {});
+    }
+  }
+
+  /** Finish what is in flight, take nothing new. */
+  stop(): void {
+    this.#stop.abort();
+    this.#wake();
+  }
+
+  /** Closes every session; to be called once, after run or a failed start. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    const graceful = this.#failure === null;
+    await Promise.all(
+      this.#workers.map((worker) => (graceful ? worker.session.end() : worker.session.destroy())),
+    );
+    this.#control?.close();
+  }
+
+  // ---- setting up
+
+  async #openWorkers(): Promise<void> {
+    const { endpoint } = this.#options;
+    const facts = this.#facts!;
+    const count = this.#kind === 'position' ? 1 : this.#options.workers;
+    const opened = await Promise.allSettled(
+      Array.from({ length: count }, () => ApplySession.open(endpoint, facts, this.#anySignal())),
+    );
+    const failed = opened.find((each) => each.status === 'rejected');
+    for (const [index, each] of opened.entries()) {
+      if (each.status !== 'fulfilled') continue;
+      const worker = new ApplyWorker(each.value, this.#replayContext(index + 1), {
+        rows: {
+          bytesMax: Math.min(BINLOG_BYTES, Math.floor(facts.maxAllowedPacket / 2)),
+          knowsSqlForeignKeys: facts.flavour === 'mysql' && facts.versionNumber >= SQL_FOREIGN_KEYS_SINCE,
+        },
+        log: this.#log,
+        signal: this.#broken.signal,
+        standAlone: (transaction) => this.#standAlone(transaction),
+        isAlone: (transaction) => this.#scheduler.inFlight === 1 && this.#scheduler.oldest === transaction,
+      });
+      this.#workers.push(worker);
+      this.#idle.push(worker);
+    }
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
+
+  #replayContext(worker: number) {
+    const { relayDir, channel } = this.#options;
+    const published = this.#published;
+    const createdBefore = this.#createdBefore;
+    return {
+      facts: this.#facts!,
+      progress: this.#progress!,
+      worker,
+      channel: hexLiteral(channel),
+      createdBefore,
+      collations: () => (this.#collations ??= readCollations(this.#control!)),
+      readTransaction: (location: Parameters<typeof readStoredTransaction>[2]): StoredTransaction =>
+        readStoredTransaction(relayDir, published, location),
+    };
+  }
+
+  /** Null: told to stop before the relay log had anything. */
+  async #openCursor(): Promise<RelayLogCursor | null> {
+    const { relayDir } = this.#options;
+    const signal = this.#anySignal();
+    for (;;) {
+      const end = this.#published.read();
+      if (end.fileNumber > 0) {
+        const from = locate(relayDir, this.#executed!.set);
+        if (from !== null) return RelayLogCursor.open({ dir: relayDir, published: this.#published, from });
+        throw new MillraceError(
+          'TARGET_WENT_BACK',
+          'the relay log does not reach back to what the target lacks',
+          {
+            hint: 'It is fetched again from the source, from where the target stands.',
+            facts: { executed: this.#executed!.set.toString().slice(0, 200) },
+          },
+        );
+      }
+      await this.#published.wait(end, { signal });
+      if (signal.aborted) return null;
+    }
+  }
+
+  // ---- the pump
+
+  async #pump(assembler: TransactionAssembler): Promise<void> {
+    this.#assembler = assembler;
+    for (;;) {
+      if (this.#failure !== null) throw this.#failure;
+      const stopping = this.#stop.signal.aborted;
+      if (stopping && this.#scheduler.inFlight === 0) return;
+      // Read before the relay log is: what is published after this ends the wait at once.
+      const seen = this.#published.read();
+      const slice = stopping ? false : this.#admit(assembler);
+      if (!stopping) this.#dispatch();
+      if (slice) {
+        await new Promise((resolve) => setImmediate(resolve));
+        continue;
+      }
+      await this.#waitForWork(stopping, seen);
+    }
+  }
+
+  /** Fills the scheduler. True: there is more to read, after others had their turn. */
+  #admit(assembler: TransactionAssembler): boolean {
+    while (this.#scheduler.canAdmit) {
+      const next = assembler.next();
+      switch (next.is) {
+        case 'end':
+          this.#atEnd = true;
+          this.#advance();
+          return false;
+        case 'slice':
+          return true;
+        case 'executed':
+          this.#passed.push({ id: next.id, after: this.#admitted });
+          break;
+        case 'transaction':
+          this.#atEnd = false;
+          this.#admitted += 1;
+          this.#passed.push({ id: next.transaction.id, after: this.#admitted });
+          this.#scheduler.admit(next.transaction);
+          break;
+      }
+    }
+    this.#atEnd = false;
+    return false;
+  }
+
+  #dispatch(): void {
+    for (;;) {
+      const transaction = this.#scheduler.takeReady();
+      if (transaction === null) return;
+      const worker = this.#idle.pop()!;
+      void worker.apply(transaction).then(
+        (rows) => this.#committed(worker, transaction, rows),
+        (error: unknown) => this.#fail(error),
+      );
+    }
+  }
+
+  #committed(worker: ApplyWorker, transaction: Transaction, rows: number): void {
+    this.#scheduler.committed(transaction);
+    this.#idle.push(worker);
+    const { counters } = this;
+    counters.transactionsApplied += 1;
+    counters.rowsApplied += rows;
+    counters.lastCommitMicros = transaction.commitMicros;
+    counters.lastAppliedWallMs = systemClock.wallMs();
+    this.#advance();
+    this.#wake();
+  }
+
+  /** Moves the executed prefix up to the scheduler's low-water mark. */
+  #advance(): void {
+    const done = this.#scheduler.lowWaterMark;
+    let count = 0;
+    for (const passed of this.#passed) {
+      if (passed.after > done) break;
+      this.#prefix!.add(passed.id);
+      count += 1;
+    }
+    if (count > 0) this.#passed.splice(0, count);
+  }
+
+  async #standAlone(transaction: Transaction): Promise<void> {
+    this.#scheduler.standAlone(transaction);
+    while (!this.#scheduler.mayStandAlone(transaction) && !this.#broken.signal.aborted) {
+      await sleep(2, this.#broken.signal);
+    }
+  }
+
+  #waitForWork(stopping: boolean, seen: RelayPosition): Promise<void> {
+    const waited = new AbortController();
+    const woken = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      this.#broken.signal.addEventListener('abort', () => resolve(), { once: true, signal: waited.signal });
+    });
+    // Only at the end of what is published does a longer relay log mean work.
+    const more = stopping || !this.#atEnd ? woken : this.#published.wait(seen, { signal: waited.signal });
+    return Promise.race([woken, more]).finally(() => waited.abort());
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error;
+    this.#broken.abort();
+    this.#wake();
+    for (const worker of this.#workers) worker.session.destroy();
+  }
+
+  #anySignal(): AbortSignal {
+    return AbortSignal.any([this.#stop.signal, this.#broken.signal]);
+  }
+
+  // ---- beside the pump
+
+  async #checkpoints(): Promise<void> {
+    let last = '';
+    while (!this.#stop.signal.aborted && this.#failure === null) {
+      await sleep(CHECKPOINT_MS, this.#anySignal());
+      const prefix = this.#prefix!.clone();
+      const text = prefix.toString();
+      if (text === last) continue;
+      last = text;
+      try {
+        await this.#progress!.checkpoint(prefix);
+      } catch (error) {
+        this.#fail(error);
+      }
+    }
+  }
+
+  /** Keeps idle sessions alive, and notices when the target is gone while there is nothing to apply. */
+  async #ping(): Promise<void> {
+    try {
+      await this.#control?.query('DO 0', 'ping the target');
+      await Promise.all(this.#idle.map((worker) => worker.session.ping()));
+    } catch (error) {
+      this.#log.debug('a ping of the target failed', { error: toPlain(error).message });
+      this.#fail(error);
+    }
+  }
+}
+
+async function readCollations(control: WireConnection): Promise<Collations> {
+  const rows = await control.query(
+    'SELECT ID AS id, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation FROM information_schema.COLLATIONS WHERE ID IS NOT NULL',
+  );
+  const collations = new Map<number, { charset: string; collation: string }>();
+  for (const { id, charset, collation } of rows) {
+    if (id && charset && collation) collations.set(Number(id), { charset, collation });
+  }
+  return collations;
+}

@@ -1,0 +1,144 @@
+/**
+ * Entry of an applier thread (worker_threads; workerData: ApplierOptions): runs the lifecycle machine, performs its effects,
+ * answers the main thread.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { assert, MillraceError, type PlainError, toPlain } from '../base/errors.ts';
+import { type Logger, systemClock } from '../base/runtime.ts';
+import { ThreadPort } from '../base/thread-port.ts';
+import type { PositionKind } from '../binlog/position-set.ts';
+import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from './applier-machine.ts';
+import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
+import { ApplierRun, type RunCounters } from './applier-run.ts';
+
+const NEEDED_FILE_MS = 1000;
+
+class ApplierThread {
+  readonly #options: ApplierOptions;
+  readonly #port: ThreadPort<ApplierCommand, ApplierReport>;
+  readonly #log: Logger;
+  readonly #counters: RunCounters = {
+    transactionsApplied: 0,
+    rowsApplied: 0,
+    lastCommitMicros: null,
+    lastAppliedWallMs: null,
+  };
+  #machine = APPLIER_IDLE;
+  #kind: PositionKind | null = null;
+  #run: ApplierRun | null = null;
+  /** Of the last life, for a status in between. */
+  #executed: string | null = null;
+  #progressKind: 'gtid' | 'table' | null = null;
+  #lastError: PlainError | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #neededFile = 0;
+
+  constructor(options: ApplierOptions, port: ThreadPort<ApplierCommand, ApplierReport>) {
+    this.#options = options;
+    this.#port = port;
+    const say =
+      (level: 'debug' | 'info' | 'warn' | 'error') =>
+      (message: string, facts: Readonly<Record<string, unknown>> = {}): void =>
+        port.post({ type: 'log', level, message, facts });
+    this.#log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+    port.onMessage((command) => this.#onCommand(command));
+    setInterval(() => this.#reportNeededFile(), NEEDED_FILE_MS).unref();
+  }
+
+  #onCommand(command: ApplierCommand): void {
+    switch (command.type) {
+      case 'start':
+        this.#kind = command.kind;
+        this.#step({ is: 'start' });
+        return;
+      case 'status':
+        this.#port.post({ type: 'status', id: command.id, status: this.#status() });
+        return;
+      case 'stop':
+        this.#step({ is: 'stop' });
+        return;
+    }
+  }
+
+  #step(input: ApplierInput): void {
+    const before = this.#machine.state;
+    const [machine, effects] = stepApplier(this.#machine, input);
+    this.#machine = machine;
+    if (machine.state !== before) this.#port.post({ type: 'state', state: machine.state });
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: ApplierEffect): void {
+    switch (effect.do) {
+      case 'connect':
+        void this.#live();
+        return;
+      case 'wait':
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(() => this.#step({ is: 'due' }), effect.ms);
+        return;
+      case 'end-run':
+        this.#run?.stop();
+        return;
+      case 'report-stopped':
+        clearTimeout(this.#timer);
+        this.#port.post({ type: 'stopped', cause: effect.cause });
+        return;
+    }
+  }
+
+  /** One life: connect, take over, apply, until it ends or fails. */
+  async #live(): Promise<void> {
+    assert(this.#kind !== null, 'started with the kind of the source');
+    const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log);
+    this.#run = run;
+    let error: PlainError | null = null;
+    try {
+      const executed = await run.start();
+      this.#progressKind = run.progressKind;
+      this.#port.post({ type: 'executed', executed: executed.toString() });
+      this.#step({ is: 'connected' });
+      this.#log.info('applier connected', { progress: run.progressKind, executed: executed.toString() });
+      await run.run();
+    } catch (cause) {
+      error = toPlain(cause);
+      if (cause instanceof MillraceError && cause.code === 'INTERNAL') this.#log.error(error.message, {});
+    }
+    await run.close().catch(() => {});
+    this.#executed = run.executedText ?? this.#executed;
+    this.#run = null;
+    if (error === null || this.#machine.state.at === 'stopping') return this.#step({ is: 'ended' });
+    this.#lastError = error;
+    this.#step({ is: 'failed', error, nowMs: systemClock.wallMs(), random: Math.random() });
+  }
+
+  #reportNeededFile(): void {
+    const needed = this.#run?.neededFile ?? 0;
+    if (needed <= this.#neededFile) return;
+    this.#neededFile = needed;
+    this.#port.post({ type: 'needed-file', fileNumber: needed });
+  }
+
+  #status(): ApplierStatus {
+    const run = this.#run;
+    const { transactionsApplied, rowsApplied, lastCommitMicros, lastAppliedWallMs } = this.#counters;
+    return {
+      state: this.#machine.state,
+      lastError: this.#lastError,
+      mode: 'binlog',
+      progress: run?.progressKind ?? this.#progressKind,
+      executed: run?.executedText ?? this.#executed,
+      workers: this.#options.workers,
+      transactionsApplied,
+      rowsApplied,
+      caughtUpWithRelay: run?.caughtUpWithRelay ?? false,
+      pendingCommitMicros: run?.pendingCommitMicros?.toString() ?? null,
+      lastCommitMicros: lastCommitMicros?.toString() ?? null,
+      lastAppliedWallMs,
+      neededFile: run?.neededFile ?? this.#neededFile,
+    };
+  }
+}
+
+assert(parentPort !== null, 'the applier runs in a worker thread');
+new ApplierThread(workerData as ApplierOptions, new ThreadPort(parentPort));

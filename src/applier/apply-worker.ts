@@ -1,0 +1,98 @@
+/**
+ * Applies transactions one at a time in its own session, and decides what an error means for the transaction.
+ *
+ *   connection lost     not decided here: the whole applier reconnects, asks the target what it has, and begins there
+ *   transient           rolled back, tried again after a jittered pause (a deadlock, a lock wait, a full disk)
+ *   anything else       rolled back; believed only when the transaction stood alone with everything before it committed,
+ *                       since keys that exist on the target alone can make transactions depend on each other
+ */
+import { MillraceError } from '../base/errors.ts';
+import { backoffMs, type Logger, sleep } from '../base/runtime.ts';
+import { transactionIdText } from '../binlog/position-set.ts';
+import type { ApplySession } from '../target/apply-session.ts';
+import type { BinlogStatementOptions } from './binlog-statement.ts';
+import { slabEvents } from './event-slab.ts';
+import type { ReplayContext } from './replay-context.ts';
+import type { Transaction } from './transaction.ts';
+import { TransactionReplay } from './transaction-replay.ts';
+
+/** As replica_transaction_retries; then the applier reports the error and goes on trying from its back-off. */
+const TRANSIENT_RETRIES = 10;
+const RETRY_BASE_MS = 20;
+const RETRY_MAX_MS = 2000;
+
+/** What applying may end with short of success, on whose account the whole applier stops or reconnects. */
+const NOT_ABOUT_ORDER = new Set([
+  'CONNECTION_LOST',
+  'PROTOCOL',
+  'FENCED',
+  'TARGET_READ_ONLY',
+  'TARGET_CONFIG',
+  'RELAY_CORRUPT',
+  'PRIVILEGE_MISSING',
+  'INTERNAL',
+]);
+
+export interface ApplyWorkerSurroundings {
+  readonly rows: BinlogStatementOptions;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  /** Resolves when nothing else is in flight and everything before the transaction is committed. */
+  standAlone(transaction: Transaction): Promise<void>;
+  /** True when it ran with nothing beside it from the start. */
+  isAlone(transaction: Transaction): boolean;
+}
+
+export class ApplyWorker {
+  readonly session: ApplySession;
+  readonly #context: ReplayContext;
+  readonly #around: ApplyWorkerSurroundings;
+
+  constructor(session: ApplySession, context: ReplayContext, around: ApplyWorkerSurroundings) {
+    this.session = session;
+    this.#context = context;
+    this.#around = around;
+  }
+
+  get number(): number {
+    return this.#context.worker;
+  }
+
+  /** Returns the number of rows applied. @throws what the applier has to decide about. */
+  async apply(transaction: Transaction): Promise<number> {
+    let alone = this.#around.isAlone(transaction);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#applyOnce(transaction);
+      } catch (error) {
+        if (!(error instanceof MillraceError) || this.session.lost !== null) throw this.session.lost ?? error;
+        await this.session.rollback();
+        if (this.#around.signal.aborted || NOT_ABOUT_ORDER.has(error.code)) throw error;
+        if (error.code === 'APPLY_TRANSIENT') {
+          if (attempt > TRANSIENT_RETRIES) throw error;
+          await sleep(backoffMs(attempt, Math.random(), RETRY_BASE_MS, RETRY_MAX_MS), this.#around.signal);
+          continue;
+        }
+        if (alone) throw error;
+        this.#around.log.debug('a transaction failed beside others and is tried alone', {
+          transaction: transactionIdText(transaction.id),
+          error: error.message,
+        });
+        await this.#around.standAlone(transaction);
+        if (this.#around.signal.aborted) throw error;
+        alone = true;
+      }
+    }
+  }
+
+  async #applyOnce(transaction: Transaction): Promise<number> {
+    const replay = new TransactionReplay(this.#context, this.session, transaction, this.#around.rows);
+    const events =
+      transaction.events === null
+        ? this.#context.readTransaction(transaction.location).events
+        : slabEvents(transaction.events);
+    await replay.run(events);
+    this.#context.progress.recorded(transaction.id, this.#context.worker);
+    return replay.rowsApplied;
+  }
+}
