@@ -117,9 +117,9 @@ export type BinlogEvent = EventBounds & EventContent;
  * describes itself). Buffers in the result are views. Throws MALFORMED_EVENT; unknown types do not throw.
  */
 export function decodeEvent(buf: Buffer, start: number, end: number, fde: FormatDescription): BinlogEvent {
-  const header = readEventHeader(buf, start);
   const bodyStart = start + EVENT_HEADER_LENGTH;
-  if (end > buf.length || end < bodyStart) throw malformed('event', `${end - start} bytes in the buffer`);
+  if (end > buf.length || end < bodyStart) throw malformed('event', `${end - start} bytes are no event`);
+  const header = readEventHeader(buf, start);
   const content = decodeContent(header, buf, bodyStart, end, fde);
   return { header, bodyStart, bodyEnd: end, ...content };
 }

@@ -52,6 +52,7 @@ const HAS_CHECKSUM = { mysql: [5, 6, 1], mariadb: [5, 3, 0] } as const;
  * here: `verifyEvent`). Throws MALFORMED_EVENT; UNSUPPORTED for a binary log older than MySQL 5.0.
  */
 export function decodeFormatDescription(buf: Buffer, start: number, end: number): FormatDescription {
+  if (end - start < EVENT_HEADER_LENGTH) throw malformed(WHAT, `${end - start} bytes`);
   const header = readEventHeader(buf, start);
   if (header.type !== EventType.FORMAT_DESCRIPTION_EVENT) throw malformed(WHAT, `it has type ${header.type}`);
   const body = new ByteDecoder(buf, start + EVENT_HEADER_LENGTH, end, WHAT);

@@ -107,7 +107,7 @@ export class PayloadReader {
     }
     this.#header = header;
     this.#eventLengthMax = limits.eventLengthMax;
-    this.#zstd = header.compression === 'zstd' ? new ZstdStream() : null;
+    this.#zstd = header.compression === 'zstd' ? new ZstdStream(header.uncompressedSize) : null;
   }
 
   /**

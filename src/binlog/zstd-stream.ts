@@ -8,9 +8,12 @@
  *   frame := magic 28 B5 2F FD · descriptor u8 · window u8? · dictionary id · content size · block* · checksum 4?
  *   block := last 1 bit, type 2 bits (raw, RLE, compressed), size 21 bits · content
  *
- * Frames may follow each other. Refused: dictionaries, skippable frames, windows above 128 MiB. Memory: the window of the
- * frame, one block, and what was pushed. The frame's own checksum is not verified: the event's CRC stands for it.
- * Synchronous, so that the same code runs on every Node version; Node 20 has no zstd of its own.
+ * Frames may follow each other. Refused: dictionaries, skippable frames, windows above 128 MiB.
+ * fzstd allocates the window that a frame asks for, and a frame of ten bytes may ask for 128 MiB. No match reaches back
+ * further than the content goes, so fzstd is given a frame header of our own, with a window no larger than the content can
+ * be; and many frames may not ask for more than one large one could.
+ * Memory: the window of the frame, one block, and what was pushed. The frame's own checksum is not verified: the event's CRC
+ * stands for it. Synchronous, so that the same code runs on every Node version; Node 20 has no zstd of its own.
  */
 import { Decompress } from 'fzstd';
 import { malformed } from './byte-decoder.ts';
@@ -22,13 +25,21 @@ const BLOCK_MAX = 128 * 1024;
 const BLOCK_HEADER_LENGTH = 3;
 const FRAME_CHECKSUM_LENGTH = 4;
 const FIXED_HEADER_LENGTH = 5;
+const HAS_CHECKSUM = 0x04;
 const CONTENT_SIZE_LENGTHS = [0, 2, 4, 8] as const;
 
 const BlockType = { RAW: 0, RLE: 1, COMPRESSED: 2 } as const;
 
+interface FrameHeader {
+  readonly length: number;
+  readonly window: number;
+  /** Null: not told. */
+  readonly contentSize: number | null;
+  readonly hasChecksum: boolean;
+}
+
 interface Frame {
   readonly decompress: Decompress;
-  readonly headerLength: number;
   readonly blockMax: number;
   readonly checksumLength: number;
 }
@@ -37,6 +48,15 @@ export class ZstdStream {
   #pending: Buffer = Buffer.alloc(0);
   #frame: Frame | null = null;
   #blocks: Buffer[] = [];
+  /** Bytes that may still come out; what windows may still be allocated. */
+  #contentLeft: number;
+  #windowsLeft: number;
+
+  /** `contentMax`: more than this never comes out. */
+  constructor(contentMax: number) {
+    this.#contentLeft = contentMax;
+    this.#windowsLeft = WINDOW_MAX + contentMax;
+  }
 
   /**
    * Takes the next compressed bytes and yields what they decompress to, a block at a time; to be run to its end before the
@@ -47,11 +67,10 @@ export class ZstdStream {
     let at = 0;
     for (;;) {
       if (this.#frame === null) {
-        const frame = this.#openFrame(input, at);
-        if (frame === null) break;
-        this.#frame = frame;
-        this.#decompress(frame, input.subarray(at, at + frame.headerLength), false);
-        at += frame.headerLength;
+        const header = readFrameHeader(input, at);
+        if (header === null) break;
+        this.#frame = this.#openFrame(header);
+        at += header.length;
       }
       const length = blockLength(input, at, this.#frame);
       if (length > input.length - at) break;
@@ -71,13 +90,28 @@ export class ZstdStream {
     if (this.#frame !== null || this.#pending.length > 0) throw malformed(WHAT, 'it is cut off');
   }
 
-  #openFrame(input: Buffer, at: number): Frame | null {
-    const header = readFrameHeader(input, at);
-    if (header === null) return null;
+  #openFrame(header: FrameHeader): Frame {
+    const { window, contentSize, hasChecksum } = header;
+    if (contentSize !== null && contentSize > this.#contentLeft) {
+      throw malformed(WHAT, `a content of ${contentSize} bytes, ${this.#contentLeft} are left`);
+    }
+    const content = contentSize ?? this.#contentLeft;
+    const descriptor = windowDescriptor(Math.min(window, Math.max(content, BLOCK_MAX)));
+    this.#windowsLeft -= windowSize(descriptor);
+    if (this.#windowsLeft < 0) throw malformed(WHAT, 'too many frames with large windows');
+
     const decompress = new Decompress((block) => {
       this.#blocks.push(Buffer.from(block.buffer, block.byteOffset, block.byteLength));
     });
-    return { decompress, ...header };
+    const frame = {
+      decompress,
+      blockMax: Math.min(window, BLOCK_MAX),
+      checksumLength: hasChecksum ? FRAME_CHECKSUM_LENGTH : 0,
+    };
+    const ownHeader = Buffer.from([0, 0, 0, 0, hasChecksum ? HAS_CHECKSUM : 0, descriptor]);
+    ownHeader.writeUInt32LE(MAGIC);
+    this.#decompress(frame, ownHeader, false);
+    return frame;
   }
 
   #decompress(frame: Frame, bytes: Buffer, last: boolean): void {
@@ -87,13 +121,15 @@ export class ZstdStream {
       throw malformed(WHAT, cause instanceof Error ? cause.message : String(cause));
     }
     for (const block of this.#blocks) {
+      this.#contentLeft -= block.length;
       if (block.length > frame.blockMax) throw malformed(WHAT, `a block of ${block.length} bytes`);
     }
+    if (this.#contentLeft < 0) throw malformed(WHAT, 'it gives more than was declared');
   }
 }
 
 /** Null: more bytes are needed. */
-function readFrameHeader(input: Buffer, at: number): Omit<Frame, 'decompress'> | null {
+function readFrameHeader(input: Buffer, at: number): FrameHeader | null {
   if (input.length - at < FIXED_HEADER_LENGTH) return null;
   if (input.readUInt32LE(at) !== MAGIC) throw malformed(WHAT, 'it does not begin as one');
   const descriptor = input[at + 4]!;
@@ -103,17 +139,23 @@ function readFrameHeader(input: Buffer, at: number): Omit<Frame, 'decompress'> |
   const windowLength = singleSegment ? 0 : 1;
   const sizeCode = descriptor >> 6;
   const sizeLength = sizeCode === 0 && singleSegment ? 1 : CONTENT_SIZE_LENGTHS[sizeCode]!;
-  const headerLength = FIXED_HEADER_LENGTH + windowLength + sizeLength;
-  if (input.length - at < headerLength) return null;
+  const length = FIXED_HEADER_LENGTH + windowLength + sizeLength;
+  if (input.length - at < length) return null;
 
   const windowAt = at + FIXED_HEADER_LENGTH;
-  const window = singleSegment ? contentSize(input, windowAt, sizeLength) : windowSize(input[windowAt]!);
+  const contentSize = sizeLength === 0 ? null : readContentSize(input, windowAt + windowLength, sizeLength);
+  const window = singleSegment ? contentSize! : windowSize(input[windowAt]!);
   if (window > WINDOW_MAX) throw malformed(WHAT, `a window of ${window} bytes`);
-  return {
-    headerLength,
-    blockMax: Math.min(window, BLOCK_MAX),
-    checksumLength: descriptor & 0x04 ? FRAME_CHECKSUM_LENGTH : 0,
-  };
+  return { length, window, contentSize, hasChecksum: (descriptor & HAS_CHECKSUM) !== 0 };
+}
+
+/** The descriptor of the smallest window that is not smaller than `size`. */
+function windowDescriptor(size: number): number {
+  let exponent = 0;
+  while (exponent < 31 && windowSize((exponent << 3) | 7) < size) exponent++;
+  let mantissa = 0;
+  while (mantissa < 7 && windowSize((exponent << 3) | mantissa) < size) mantissa++;
+  return (exponent << 3) | mantissa;
 }
 
 function windowSize(code: number): number {
@@ -121,7 +163,7 @@ function windowSize(code: number): number {
   return base + (base / 8) * (code & 7);
 }
 
-function contentSize(input: Buffer, at: number, length: number): number {
+function readContentSize(input: Buffer, at: number, length: number): number {
   switch (length) {
     case 1:
       return input[at]!;
