@@ -1,13 +1,14 @@
 /**
- * The relay log file that is being written: its descriptor, its birth and its end. Where in it what goes is the writer's
- * business (relay-log-writer.ts).
+ * The relay log file that is being written: its birth, its tail and its end. What of it is whole and may be seen is the
+ * writer's business (relay-log-writer.ts).
  *
  * Invariants
+ *  - Bytes are appended through a buffer; what does not fit goes to the file at once, what is longer than the buffer past it.
  *  - A new file is durable with its header, and its name in the directory, before `create` returns.
  *  - All other bytes are on disk before IN_USE goes: a file without that flag was whole once.
  *  - The descriptor is not closed while a sync is under way on it (its number could be another file's by then).
  */
-import { closeSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, fdatasync, fdatasyncSync, ftruncateSync, openSync } from 'node:fs';
 import { EventFlag } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
 import { diskError, FILE_MODE, syncDirectory, syncFile, writeFully } from './durable-file.ts';
@@ -20,6 +21,16 @@ import {
 } from './relay-file-header.ts';
 import { relayFileName, relayFilePath, removeIfThere } from './relay-log-index.ts';
 
+/** A file as the recovery hands it over. */
+export interface WritableFile {
+  readonly number: number;
+  readonly fd: number;
+  readonly origin: RelayFileOrigin;
+  /** Its size; the end of its last whole transaction. */
+  readonly end: number;
+  readonly transactions: number;
+}
+
 export class RelayFile {
   readonly number: number;
   readonly path: string;
@@ -28,29 +39,36 @@ export class RelayFile {
   /** How many transactions are published in it. */
   transactions: number;
   readonly #fd: number;
+  /** Bytes [0, #fill) belong at file offset #written. */
+  readonly #buffer: Buffer;
+  #fill = 0;
+  #written: number;
+  /** A write failed: bytes may stand behind #written. */
+  #torn = false;
   #closed = false;
   #syncs = 0;
   #retired = false;
 
-  /** Takes over `fd`, open for reading and writing, of a file whose IN_USE is set. */
-  constructor(
-    dir: string,
-    number: number,
-    fd: number,
-    origin: RelayFileOrigin,
-    fde: FormatDescription,
-    transactions: number,
-  ) {
-    this.number = number;
-    this.path = relayFilePath(dir, number);
+  /** Takes over `file.fd`, open for reading and writing, of a file whose IN_USE is set. */
+  constructor(dir: string, file: WritableFile, fde: FormatDescription, buffer: Buffer) {
+    this.number = file.number;
+    this.path = relayFilePath(dir, file.number);
     this.fde = fde;
-    this.origin = origin;
-    this.transactions = transactions;
-    this.#fd = fd;
+    this.origin = file.origin;
+    this.transactions = file.transactions;
+    this.#fd = file.fd;
+    this.#written = file.end;
+    this.#buffer = buffer;
   }
 
   /** A new file with its header. Throws DISK_FULL or DISK, and leaves no file behind then. */
-  static create(dir: string, number: number, origin: RelayFileOrigin, fde: FormatDescription): RelayFile {
+  static create(
+    dir: string,
+    number: number,
+    origin: RelayFileOrigin,
+    fde: FormatDescription,
+    buffer: Buffer,
+  ): RelayFile {
     const path = relayFilePath(dir, number);
     const header = encodeRelayFileHeader(origin, fde);
     let fd: number;
@@ -68,27 +86,49 @@ export class RelayFile {
       removeIfThere(path);
       throw error;
     }
-    return new RelayFile(dir, number, fd, origin, fde, 0);
+    return new RelayFile(dir, { number, fd, origin, end: header.length, transactions: 0 }, fde, buffer);
   }
 
   get name(): string {
     return relayFileName(this.number);
   }
 
-  get size(): number {
-    return fstatSync(this.#fd).size;
+  /** Where the next byte goes: all that was appended lies before it, in the file or in the buffer. */
+  get end(): number {
+    return this.#written + this.#fill;
   }
 
-  write(buf: Buffer, start: number, end: number, position: number): void {
-    writeFully(this.#fd, this.path, buf, start, end, position);
+  append(buf: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (length > this.#buffer.length - this.#fill) {
+      this.#appendPastBuffer(buf, start, end);
+      return;
+    }
+    buf.copy(this.#buffer, this.#fill, start, end);
+    this.#fill += length;
   }
 
-  truncateTo(size: number): void {
+  /** Brings the buffer into the file. Throws DISK_FULL or DISK. */
+  flush(): void {
+    if (this.#fill === 0) return;
+    this.#write(this.#buffer, 0, this.#fill);
+    this.#fill = 0;
+  }
+
+  /** Drops what was appended behind `end`. */
+  cutTo(end: number): void {
+    if (!this.#torn && end >= this.#written) {
+      this.#fill = end - this.#written;
+      return;
+    }
     try {
-      ftruncateSync(this.#fd, size);
+      ftruncateSync(this.#fd, end);
     } catch (cause) {
       throw diskError('cut', this.path, cause);
     }
+    this.#fill = 0;
+    this.#written = end;
+    this.#torn = false;
   }
 
   /** Without holding up the thread. Rejects with DISK. */
@@ -109,11 +149,12 @@ export class RelayFile {
     return this.#closed;
   }
 
-  /** Ends the file, `size` bytes long, with a ROTATE to the next relay file. */
-  closeForGood(next: number, size: number): void {
+  /** Ends the file with a ROTATE to the next relay file. */
+  closeForGood(next: number): void {
     if (this.#closed) return;
-    const rotate = encodeClosingRotate(this.fde, relayFileName(next), size);
-    this.write(rotate, 0, rotate.length, size);
+    const rotate = encodeClosingRotate(this.fde, relayFileName(next), this.end);
+    this.append(rotate, 0, rotate.length);
+    this.flush();
     this.#syncNow();
     this.clearInUse();
     this.#closed = true;
@@ -121,7 +162,8 @@ export class RelayFile {
 
   /** The rest must be durable already. */
   clearInUse(): void {
-    this.write(Buffer.of(flagsInUse(this.origin) & ~EventFlag.IN_USE), 0, 1, IN_USE_OFFSET);
+    const flags = Buffer.of(flagsInUse(this.origin) & ~EventFlag.IN_USE);
+    writeFully(this.#fd, this.path, flags, 0, 1, IN_USE_OFFSET);
     this.#syncNow();
   }
 
@@ -129,6 +171,19 @@ export class RelayFile {
   retire(): void {
     this.#retired = true;
     if (this.#syncs === 0) closeSync(this.#fd);
+  }
+
+  #appendPastBuffer(buf: Buffer, start: number, end: number): void {
+    this.flush();
+    if (end - start <= this.#buffer.length) this.append(buf, start, end);
+    else this.#write(buf, start, end);
+  }
+
+  #write(buf: Buffer, start: number, end: number): void {
+    this.#torn = true;
+    writeFully(this.#fd, this.path, buf, start, end, this.#written);
+    this.#torn = false;
+    this.#written += end - start;
   }
 
   #syncNow(): void {

@@ -23,21 +23,17 @@ import {
   type Flavour,
   type FormatDescription,
 } from '../binlog/format-description.ts';
-import {
-  type PositionKind,
-  type PositionSet,
-  type TransactionId,
-  transactionIdText,
-} from '../binlog/position-set.ts';
+import type { PositionKind, PositionSet, TransactionId } from '../binlog/position-set.ts';
 import type { TransactionHead } from '../binlog/transaction-boundary.ts';
-import { diskError, syncDirectory } from './durable-file.ts';
+import { diskError } from './durable-file.ts';
 import type { PublishedEnd, RelayPosition } from './published-end.ts';
+import { otherKind, seenBefore, unnamed } from './refused-stream.ts';
 import { RelayFile } from './relay-file.ts';
 import type { RelayFileOrigin } from './relay-file-header.ts';
 import { transactionId } from './relay-file-scan.ts';
-import { relayFilePath, removeIfThere, writeRelayLogIndex } from './relay-log-index.ts';
-import { type PurgeOptions, purgeableFiles, totalBytes } from './relay-log-purge.ts';
-import { indexLines, recoverRelayLog } from './relay-log-recovery.ts';
+import { RelayLogFiles } from './relay-log-files.ts';
+import type { PurgeOptions } from './relay-log-purge.ts';
+import { recoverRelayLog } from './relay-log-recovery.ts';
 
 const DEFAULT_BUFFER_LENGTH = 1024 * 1024;
 
@@ -60,27 +56,29 @@ export interface StreamStart {
   readonly sourcePosition: number;
 }
 
+interface PendingTransaction {
+  readonly id: TransactionId;
+  /** In the relay file, and in the source's. */
+  readonly end: number;
+  readonly sourceEnd: number;
+}
+
 export class RelayLogWriter {
   readonly #dir: string;
   readonly #maxFileSize: number;
   readonly #published: PublishedEnd;
   readonly #log: Logger;
-  #numbers: number[];
-  #highest: number;
-  #olderBytes = 0;
+  readonly #files: RelayLogFiles;
   #file: RelayFile | null = null;
   #streaming = false;
   #dead: MillraceError | null = null;
 
-  /** Buffered bytes [0, #fill) belong at file offset #written. */
   readonly #buffer: Buffer;
-  #fill = 0;
-  #written = 0;
-  /** End of the last ended transaction, in the relay file and in the source's. */
+  /** Ended and not yet published. */
+  readonly #pending: PendingTransaction[] = [];
+  /** Where the last ended transaction ends in the relay file. */
   #ended = 0;
-  #sourceEnded = 0;
-  /** Transactions ended and not yet published. */
-  readonly #pending: TransactionId[] = [];
+  /** The published end, and where that is in the source's file. */
   #publishedOffset = 0;
   #sourcePublished = 0;
   #retrieved: PositionSet | null = null;
@@ -90,27 +88,22 @@ export class RelayLogWriter {
   /** Recovers the log, publishes its end and is then ready for `startStream`. Throws RELAY_CORRUPT, DISK, DISK_FULL. */
   static async open(options: RelayLogWriterOptions): Promise<RelayLogWriter> {
     const { numbers, highest, last, retrieved } = await recoverRelayLog(options.dir, options.log);
-    const writer = new RelayLogWriter(options, numbers, highest);
+    const writer = new RelayLogWriter(options, new RelayLogFiles(options.dir, numbers, highest));
     if (last !== null) {
       const { fileNumber, fd, header, end, transactions, sourceEnd } = last;
       writer.#retrieved = retrieved;
-      writer.#olderBytes = totalBytes(options.dir, numbers.slice(0, -1));
-      writer.#enter(
-        new RelayFile(options.dir, fileNumber, fd, header, header.fde, transactions),
-        end,
-        sourceEnd,
-      );
+      const file = { number: fileNumber, fd, origin: header, end, transactions };
+      writer.#enter(new RelayFile(options.dir, file, header.fde, writer.#buffer), sourceEnd);
     }
     return writer;
   }
 
-  private constructor(options: RelayLogWriterOptions, numbers: number[], highest: number) {
+  private constructor(options: RelayLogWriterOptions, files: RelayLogFiles) {
     this.#dir = options.dir;
     this.#maxFileSize = options.maxFileSize;
     this.#published = options.published;
     this.#log = options.log;
-    this.#numbers = numbers;
-    this.#highest = highest;
+    this.#files = files;
     this.#buffer = Buffer.allocUnsafeSlow(options.bufferLength ?? DEFAULT_BUFFER_LENGTH);
   }
 
@@ -154,7 +147,7 @@ export class RelayLogWriter {
 
   /** Size of all files of the log, up to the published end. */
   get bytes(): number {
-    return this.#olderBytes + this.#publishedOffset;
+    return this.#files.olderBytes + this.#publishedOffset;
   }
 
   /** True between `startStream` and the end of the stream (a full disk, `reset`, `close`). */
@@ -174,16 +167,7 @@ export class RelayLogWriter {
     const fde = decodeFormatDescription(start.fde, 0, start.fde.length);
     this.abandon();
     const previous = (this.#retrieved ?? base).clone();
-    if (previous.kind !== base.kind) {
-      throw new MillraceError(
-        'RELAY_CORRUPT',
-        `the relay log counts by ${previous.kind}, the source now by ${base.kind}`,
-        {
-          hint: 'The relay log is fetched again from the position of the target.',
-          facts: { dir: this.#dir },
-        },
-      );
-    }
+    if (previous.kind !== base.kind) throw otherKind(this.#dir, previous.kind, base.kind);
     previous.addAll(base);
     if (previous.kind === 'position')
       previous.add({ kind: 'position', file: sourceFile, position: sourcePosition });
@@ -197,13 +181,11 @@ export class RelayLogWriter {
   /** Adds an event of the open transaction, with its CRC. The bytes are copied. */
   append(buf: Buffer, start: number, end: number): void {
     if (!this.#streaming) this.#notStreaming();
-    const length = end - start;
-    if (length > this.#buffer.length - this.#fill) {
-      this.#appendPastBuffer(buf, start, end);
-      return;
+    try {
+      this.#file!.append(buf, start, end);
+    } catch (error) {
+      throw this.#failed(error);
     }
-    buf.copy(this.#buffer, this.#fill, start, end);
-    this.#fill += length;
   }
 
   /** Adds the next bytes of an event that is received in pieces. The whole must be there before `endTransaction`. */
@@ -219,30 +201,39 @@ export class RelayLogWriter {
   endTransaction(head: TransactionHead | null, sourceEnd: number): void {
     if (!this.#streaming) this.#notStreaming();
     const file = this.#file!;
-    const end = this.#written + this.#fill;
+    const end = file.end;
     assert(end > this.#ended, 'a transaction has at least one event');
     const id = transactionId(this.#retrieved!.kind, head, file.origin.sourceFile, sourceEnd);
     if (id === null) throw this.#refuse(unnamed(head, this.#retrieved!.kind));
-    this.#pending.push(id);
+    this.#pending.push({ id, end, sourceEnd });
     this.#ended = end;
-    this.#sourceEnded = sourceEnd;
     if (end >= this.#maxFileSize) this.#rotate();
   }
 
-  /** Lets the cursors see all ended transactions: once per received chunk. Throws DISK_FULL, DISK. */
+  /**
+   * Lets the cursors see all ended transactions: once per received chunk. Throws DISK_FULL, DISK; UNEXPECTED_EVENT when the
+   * log has one of them already (those before it are published).
+   */
   publish(): void {
-    if (this.#ended === this.#publishedOffset) return;
+    if (this.#pending.length === 0) return;
     this.#mustLive();
-    const retrieved = this.#retrieved!;
-    for (const id of this.#pending) if (retrieved.has(id)) throw this.#refuse(seenBefore(id));
-    this.#flush();
-    for (const id of this.#pending) retrieved.add(id);
     const file = this.#file!;
-    file.transactions += this.#pending.length;
+    const retrieved = this.#retrieved!;
+    this.#attempt(() => file.flush());
+    let again: TransactionId | null = null;
+    for (const { id, end, sourceEnd } of this.#pending) {
+      if (retrieved.has(id)) {
+        again = id;
+        break;
+      }
+      retrieved.add(id);
+      file.transactions++;
+      this.#publishedOffset = end;
+      this.#sourcePublished = sourceEnd;
+    }
     this.#pending.length = 0;
-    this.#publishedOffset = this.#ended;
-    this.#sourcePublished = this.#sourceEnded;
-    this.#published.publish(file.number, this.#ended);
+    this.#published.publish(file.number, this.#publishedOffset);
+    if (again !== null) throw this.#refuse(seenBefore(again));
   }
 
   /** Makes all that is published durable, without holding up the thread. Throws DISK; the writer is dead then. */
@@ -267,41 +258,24 @@ export class RelayLogWriter {
   /** Removes files that nobody needs any more, oldest first (see relay-log-purge.ts); returns their numbers. */
   purge(options: PurgeOptions): number[] {
     this.#mustLive();
-    const gone = purgeableFiles(this.#dir, this.#numbers, options);
-    if (gone.length === 0) return gone;
-    const kept = this.#numbers.slice(gone.length);
-    try {
-      writeRelayLogIndex(this.#dir, kept);
-      this.#removeFiles(gone);
-    } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== 'DISK_FULL') throw this.#die(error);
-      // Not even the index fits: the files first, then. A missing file at the begin of the index is dropped at recovery.
-      this.#removeFiles(gone);
-      this.#attempt(() => writeRelayLogIndex(this.#dir, kept));
-    }
-    this.#numbers = kept;
-    this.#olderBytes = totalBytes(this.#dir, kept.slice(0, -1));
-    this.#log.info('relay log files purged', { first: gone[0], last: gone.at(-1), kept: kept.length });
+    const gone = this.#attempt(() => this.#files.purge(options));
+    if (gone.length > 0) this.#log.info('relay log files purged', { first: gone[0], last: gone.at(-1) });
     return gone;
   }
 
   /** Removes every file: the log is empty. Cursors of before must be opened anew. */
   reset(): void {
     this.#mustLive();
-    const gone = this.#numbers;
     this.#streaming = false;
-    this.#attempt(() => writeRelayLogIndex(this.#dir, indexLines([], this.#highest)));
+    const gone = this.#attempt(() => this.#files.clear());
     this.#published.reset();
     this.#file?.retire();
     this.#file = null;
-    this.#numbers = [];
-    this.#olderBytes = 0;
     this.#retrieved = null;
     this.#pending.length = 0;
-    this.#fill = this.#written = this.#ended = this.#publishedOffset = 0;
-    this.#sourceEnded = this.#sourcePublished = 0;
+    this.#ended = this.#publishedOffset = this.#sourcePublished = 0;
     this.#durable = { fileNumber: 0, offset: 0 };
-    this.#removeFiles(gone);
+    this.#attempt(() => this.#files.discard(gone));
     this.#log.info('relay log reset', { removed: gone.length });
   }
 
@@ -335,80 +309,22 @@ export class RelayLogWriter {
   /** Closes the current file, or replaces it when it holds nothing, and enters a new one with this header. */
   #begin(origin: RelayFileOrigin, fde: FormatDescription): void {
     const before = this.#file;
-    const replaced = before !== null && before.transactions === 0;
-    const kept = replaced ? this.#numbers.slice(0, -1) : this.#numbers;
-    const number = this.#highest + 1;
-    const file = this.#attempt(() => {
-      if (before !== null && !replaced) before.closeForGood(number, this.#publishedOffset);
-      const created = RelayFile.create(this.#dir, number, origin, fde);
-      try {
-        writeRelayLogIndex(this.#dir, [...kept, number]);
-      } catch (error) {
-        created.retire();
-        removeIfThere(created.path);
-        throw error;
-      }
-      return created;
-    });
-    this.#highest = number;
-    this.#numbers = [...kept, number];
-    if (before !== null && !replaced) this.#olderBytes += before.size;
-    this.#enter(file, file.size, origin.sourcePosition);
+    this.#enter(
+      this.#attempt(() => this.#files.begin(before, origin, fde, this.#buffer)),
+      origin.sourcePosition,
+    );
     if (before === null) return;
     before.retire();
-    if (replaced) this.#removeFiles([before.number]);
+    if (before.transactions === 0) this.#attempt(() => this.#files.discard([before.number]));
   }
 
-  /** `file` is durable up to `end` and is where the log goes on. */
-  #enter(file: RelayFile, end: number, sourceEnd: number): void {
+  /** `file` is durable as it is, and is where the log goes on. */
+  #enter(file: RelayFile, sourceEnd: number): void {
     this.#file = file;
-    this.#fill = 0;
-    this.#written = this.#ended = this.#publishedOffset = end;
-    this.#sourceEnded = this.#sourcePublished = sourceEnd;
-    this.#durable = { fileNumber: file.number, offset: end };
-    this.#published.publish(file.number, end);
-  }
-
-  #removeFiles(numbers: readonly number[]): void {
-    this.#attempt(() => {
-      for (const number of numbers) removeIfThere(relayFilePath(this.#dir, number));
-      syncDirectory(this.#dir);
-    });
-  }
-
-  // -- bytes ---------------------------------------------------------------------------------------------------------
-
-  #appendPastBuffer(buf: Buffer, start: number, end: number): void {
-    this.#flush();
-    if (end - start < this.#buffer.length) {
-      this.append(buf, start, end);
-      return;
-    }
-    this.#attempt(() => this.#file!.write(buf, start, end, this.#written));
-    this.#written += end - start;
-  }
-
-  #flush(): void {
-    if (this.#fill === 0) return;
-    this.#attempt(() => this.#file!.write(this.#buffer, 0, this.#fill, this.#written));
-    this.#written += this.#fill;
-    this.#fill = 0;
-  }
-
-  /** Forgets everything behind the published end. */
-  #cutBack(): void {
-    if (this.#written > this.#publishedOffset) {
-      try {
-        this.#file!.truncateTo(this.#publishedOffset);
-      } catch (error) {
-        throw this.#die(error);
-      }
-      this.#written = this.#publishedOffset;
-    }
-    this.#fill = 0;
-    this.#pending.length = 0;
-    this.#ended = this.#publishedOffset;
-    this.#sourceEnded = this.#sourcePublished;
+    this.#ended = this.#publishedOffset = file.end;
+    this.#sourcePublished = sourceEnd;
+    this.#durable = { fileNumber: file.number, offset: file.end };
+    this.#published.publish(file.number, file.end);
   }
 
   async #syncOnce(file: RelayFile): Promise<void> {
@@ -429,20 +345,28 @@ export class RelayLogWriter {
     try {
       return work();
     } catch (error) {
-      this.#failed(error);
-      throw error;
+      throw this.#failed(error);
     }
   }
 
-  #failed(error: unknown): void {
-    if (error instanceof MillraceError && error.code === 'DISK_FULL') {
-      this.#streaming = false;
-      if (this.#file === null) return;
-      // Also what was written of a closing ROTATE.
-      if (!this.#file.closed) this.#written = Math.max(this.#written, this.#publishedOffset + 1);
-      this.#cutBack();
-    } else {
-      this.#die(error);
+  /** A full disk ends the stream, any other failure the writer. Returns what to throw. */
+  #failed(error: unknown): unknown {
+    if (!(error instanceof MillraceError) || error.code !== 'DISK_FULL') return this.#die(error);
+    this.#streaming = false;
+    this.#cutBack();
+    return error;
+  }
+
+  /** Forgets everything behind the published end. */
+  #cutBack(): void {
+    this.#pending.length = 0;
+    this.#ended = this.#publishedOffset;
+    const file = this.#file;
+    if (file === null || file.closed) return;
+    try {
+      file.cutTo(this.#publishedOffset);
+    } catch (error) {
+      throw this.#die(error);
     }
   }
 
@@ -472,24 +396,4 @@ export class RelayLogWriter {
 
 function isAtOrAfter(a: RelayPosition, b: RelayPosition): boolean {
   return a.fileNumber > b.fileNumber || (a.fileNumber === b.fileNumber && a.offset >= b.offset);
-}
-
-function unnamed(head: TransactionHead | null, kind: PositionKind): MillraceError {
-  const what =
-    head?.id == null ? 'a transaction without a GTID' : `transaction ${transactionIdText(head.id)}`;
-  return new MillraceError('UNEXPECTED_EVENT', `${what} came in a stream that is read by ${kind} positions`, {
-    hint: "The source's gtid_mode changed: it has to be ON while it is read by GTID.",
-  });
-}
-
-function seenBefore(id: TransactionId): MillraceError {
-  const hint =
-    id.kind === 'mariadb'
-      ? 'Sequence numbers of a domain must grow: set gtid_strict_mode=ON and give each writing server its gtid_domain_id.'
-      : 'Another source with the same history may stand behind this address: compare the servers.';
-  return new MillraceError(
-    'UNEXPECTED_EVENT',
-    `the source sent transaction ${transactionIdText(id)}, which the relay log has already`,
-    { hint },
-  );
 }

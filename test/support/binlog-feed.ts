@@ -2,7 +2,7 @@
  * Plays a source's binary log file into a relay log writer, event by event, as the reader does with what it receives.
  */
 import { readFileSync } from 'node:fs';
-import { EventType } from '../../src/binlog/event-header.ts';
+import { join } from 'node:path';
 import {
   checksumLength,
   decodeFormatDescription,
@@ -12,6 +12,7 @@ import type { PositionSet } from '../../src/binlog/position-set.ts';
 import { TransactionBoundary, type TransactionHead } from '../../src/binlog/transaction-boundary.ts';
 import type { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
 import { nextSourcePosition } from '../../src/relay/source-position.ts';
+import { repositoryRoot } from './repository.ts';
 
 export interface SourceEvent {
   readonly start: number;
@@ -52,16 +53,28 @@ export class SourceFile {
     }
   }
 
-  static read(path: string, name: string): SourceFile {
-    return new SourceFile(name, readFileSync(path));
+  /** test/fixtures/FOLDER/NAME.binlog, as if it were the source's binlog.000007. */
+  static fixture(folder: string, name: string): SourceFile {
+    const path = join(repositoryRoot, 'test', 'fixtures', folder, `${name}.binlog`);
+    return new SourceFile('binlog.000007', readFileSync(path));
   }
 
-  /** Concatenated bytes of the events of transactions: what a relay log has to hold. */
-  transactionBytes(): Buffer {
-    const kept = this.events.filter(
-      (event) => event.place !== 'between' && event.type !== EventType.ROTATE_EVENT,
-    );
-    return Buffer.concat(kept.map((event) => this.bytes.subarray(event.start, event.end)));
+  /** The transactions, each with the bytes of its events. */
+  transactions(): {
+    readonly bytes: Buffer;
+    readonly head: TransactionHead | null;
+    readonly sourceEnd: number;
+  }[] {
+    const all = [];
+    let parts: Buffer[] = [];
+    for (const event of this.events) {
+      if (event.place === 'between') continue;
+      parts.push(this.bytes.subarray(event.start, event.end));
+      if (event.place !== 'end' && event.place !== 'single') continue;
+      all.push({ bytes: Buffer.concat(parts), head: event.head, sourceEnd: event.sourceEnd });
+      parts = [];
+    }
+    return all;
   }
 
   start(writer: RelayLogWriter, base: PositionSet): void {
