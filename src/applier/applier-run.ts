@@ -46,7 +46,9 @@ const QUEUE_BYTES = 16 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
 const WINDOW_MAX = 256;
 const BINLOG_BYTES = 512 * 1024;
+/** The base moves up after so much time or so many transactions: the workers' lists of ids stay short. */
 const CHECKPOINT_MS = 1000;
+const CHECKPOINT_TRANSACTIONS = 256;
 const PING_MS = 30_000;
 /** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
 const SQL_FOREIGN_KEYS_SINCE = 90600;
@@ -85,11 +87,14 @@ export class ApplierRun {
   readonly #scheduler: ApplyScheduler<Transaction>;
   readonly #passed: Passed[] = [];
   #assembler: TransactionAssembler | null = null;
+  #started = false;
   #atEnd = false;
   #admitted = 0;
   #wake: () => void = () => {};
   #failure: unknown = null;
   #collations: Promise<Collations> | null = null;
+  #sinceCheckpoint = 0;
+  #checkpointDue: () => void = () => {};
 
   constructor(options: ApplierOptions, kind: PositionKind, counters: RunCounters, log: Logger) {
     this.#options = options;
@@ -133,8 +138,8 @@ export class ApplierRun {
   /** Connects and takes the target over. Returns what the target has executed. */
   async start(): Promise<PositionSet> {
     const { endpoint, channel, owner, workers } = this.#options;
-    const signal = this.#anySignal();
-    const control = await openConnection(endpoint, { purpose: 'the target', signal });
+    // Not the stop signal: the control session outlives a stop by its last checkpoint.
+    const control = await openConnection(endpoint, { purpose: 'the target', signal: this.#broken.signal });
     this.#control = control;
     const facts = await readTargetFacts(control);
     this.#facts = facts;
@@ -157,6 +162,7 @@ export class ApplierRun {
     if (startAt !== null) executed.set.addAll(startAt);
     this.#executed = executed;
     this.#prefix = executed.set.clone();
+    this.#started = true;
     return executed.set;
   }
 
@@ -197,6 +203,7 @@ export class ApplierRun {
   /** Finish what is in flight, take nothing new. */
   stop(): void {
     this.#stop.abort();
+    if (!this.#started) this.#broken.abort();
     this.#wake();
   }
 
@@ -356,7 +363,10 @@ export class ApplierRun {
       this.#prefix!.add(passed.id);
       count += 1;
     }
-    if (count > 0) this.#passed.splice(0, count);
+    if (count === 0) return;
+    this.#passed.splice(0, count);
+    this.#sinceCheckpoint += count;
+    if (this.#sinceCheckpoint >= CHECKPOINT_TRANSACTIONS) this.#checkpointDue();
   }
 
   async #standAlone(transaction: Transaction): Promise<void> {
@@ -393,10 +403,13 @@ export class ApplierRun {
   async #checkpoints(): Promise<void> {
     let last = '';
     while (!this.#stop.signal.aborted && this.#failure === null) {
-      await sleep(CHECKPOINT_MS, this.#anySignal());
+      const due = new AbortController();
+      this.#checkpointDue = () => due.abort();
+      await sleep(CHECKPOINT_MS, AbortSignal.any([due.signal, this.#stop.signal, this.#broken.signal]));
+      this.#sinceCheckpoint = 0;
       const prefix = this.#prefix!.clone();
       const text = prefix.toString();
-      if (text === last) continue;
+      if (text === last || this.#failure !== null) continue;
       last = text;
       try {
         await this.#progress!.checkpoint(prefix);

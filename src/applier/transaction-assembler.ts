@@ -114,7 +114,10 @@ export class TransactionAssembler {
   }
 
   #take(building: Building, event: RelayEvent): void {
-    if (event.type === EventType.TRANSACTION_PAYLOAD_EVENT) return this.#takePayload(building, event);
+    if (event.type === EventType.TRANSACTION_PAYLOAD_EVENT) {
+      this.#takePayload(building, event);
+      return;
+    }
     this.#classify(building, event.type, event.buf, event.start, event.end, isLast(event));
     if (event.oversized) building.slab = null;
     if (building.slab === null) return;

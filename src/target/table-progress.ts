@@ -2,7 +2,7 @@
  * Progress mode `table`: rows of millrace.progress on the target, written in the same transaction as the data.
  *
  *   worker 0   everything up to here (a set of GTIDs, a MariaDB position, a file position): the base
- *   worker n   ids of transactions above the base that worker n has committed: a text of ids, comma-separated
+ *   worker n   transactions above the base that worker n has committed: a GTID set, or MariaDB ids separated by commas
  *
  * What is executed is the base and all the workers' ids (a MariaDB position cannot have holes: there the ids above the
  * base stay a list until the base has passed them). Each worker writes its own row, so workers do not wait for each
@@ -125,12 +125,14 @@ export class TableProgress implements Progress {
       const above: TransactionId[] = [];
       for (const row of rows) {
         if (row.worker === '0') continue;
+        if (kind === 'gtid') {
+          executed.addAll(parsePositionSet(kind, row.executed ?? ''));
+          continue;
+        }
+        // A GTID set can have holes; a MariaDB position cannot, and must not claim what stands in one.
         for (const text of (row.executed ?? '').split(',')) {
-          if (text === '') continue;
-          const id = parseTransactionId(kind, text);
-          // A GTID set can have holes; a MariaDB position cannot, and must not claim what stands in one.
-          if (kind === 'gtid') executed.add(id);
-          else if (!executed.has(id)) above.push(id);
+          const id = text === '' ? null : parseTransactionId(kind, text);
+          if (id !== null && !executed.has(id)) above.push(id);
         }
       }
       this.#epoch = epoch + 1n;
@@ -151,7 +153,7 @@ export class TableProgress implements Progress {
     const owner = hexLiteral(this.#options.owner.slice(0, 250));
     const values = [`(${this.#channel},0,${this.#epoch},'${kind}','${executed}',${owner})`];
     for (let worker = 1; worker <= workers; worker++) {
-      const ids = worker === 1 ? above.map((id) => checked(transactionIdText(id))).join(',') : '';
+      const ids = worker === 1 ? idsText(above) : '';
       values.push(`(${this.#channel},${worker},${this.#epoch},'${kind}','${ids}',${owner})`);
     }
     await this.#control.query(`DELETE FROM millrace.progress WHERE channel=${this.#channel}`);
@@ -212,7 +214,7 @@ export class TableProgress implements Progress {
     const list = this.#above[worker] ?? [];
     const kept = list.filter((done) => !this.#base.has(done));
     this.#above[worker] = kept;
-    const text = [...kept, id].map((each) => checked(transactionIdText(each))).join(',');
+    const text = idsText([...kept, id]);
     return `UPDATE millrace.progress SET executed='${text}' WHERE ${where} AND worker=${worker}`;
   }
 
@@ -237,6 +239,14 @@ export class TableProgress implements Progress {
   }
 
   close(): void {}
+}
+
+/** GTIDs as a set, which is short for what a worker did in a row; other ids as a list. */
+function idsText(ids: readonly TransactionId[]): string {
+  if (ids[0]?.kind !== 'gtid') return ids.map((id) => checked(transactionIdText(id))).join(',');
+  const set = emptyPositionSet('gtid');
+  for (const id of ids) set.add(id);
+  return set.toString();
 }
 
 /** Ids are made of parsed parts; a source's file name is the only free text in one. */
