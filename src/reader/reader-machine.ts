@@ -58,6 +58,8 @@ export interface ReaderMemory {
 export type ReaderInput =
   /** Connect, with this goal. Only from idle. */
   | { readonly type: 'start'; readonly goal: ReaderGoal }
+  /** Told to start, but something is still missing. Only while idle. */
+  | { readonly type: 'wait'; readonly reason: string }
   /** Goal discover is reached: nothing to do until the channel knows what the targets have. */
   | { readonly type: 'discovered'; readonly waitingFor: string }
   /** The source has accepted the dump. */
@@ -97,6 +99,9 @@ export function stepReader(memory: ReaderMemory, input: ReaderInput, policy: Rea
     case 'start':
       assert(state.at === 'idle', `start while ${state.at}`);
       return connect({ ...memory, goal: input.goal });
+    case 'wait':
+      assert(state.at === 'idle', `wait while ${state.at}`);
+      return [{ ...memory, state: { at: 'idle', reason: input.reason } }, []];
     case 'discovered':
       assert(state.at === 'connecting' && memory.goal === 'discover', `discovered while ${state.at}`);
       return [{ ...initialReader(input.waitingFor), duplicatesMs: memory.duplicatesMs }, []];
