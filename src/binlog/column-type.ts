@@ -117,6 +117,14 @@ export function realType(type: number, metadata: number): number {
   }
 }
 
+/**
+ * TIME, DATETIME and TIMESTAMP as before MySQL 5.6.4. MariaDB uses the same numbers, without metadata, for its own old
+ * format with a fraction (mysql56_temporal_format=OFF), which is longer: there only the table's definition tells.
+ */
+export function isOldTemporal(type: number): boolean {
+  return type === ColumnType.TIME || type === ColumnType.DATETIME || type === ColumnType.TIMESTAMP;
+}
+
 /** Longest value in bytes of a CHAR or BINARY column (see `realType`). */
 export function stringLength(metadata: number): number {
   if (metadata < 256) return metadata;

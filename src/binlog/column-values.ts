@@ -16,7 +16,14 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import { malformed } from './byte-decoder.ts';
-import { ColumnType, columnTypeName, realType, stringLength, valueLength } from './column-type.ts';
+import {
+  ColumnType,
+  columnTypeName,
+  isOldTemporal,
+  realType,
+  stringLength,
+  valueLength,
+} from './column-type.ts';
 import { decompressColumn } from './compressed-column.ts';
 import { decimalText } from './decimal-value.ts';
 import type { Flavour } from './format-description.ts';
@@ -78,21 +85,25 @@ export interface TableDecoder {
   readonly columns: readonly ColumnDecoder[];
 }
 
+/** What the table's definition tells and the event may not. Columns count from 0; null: not known here either. */
+export interface DefinitionHints {
+  /** For columns without signedness in the event (MySQL 5.7, MariaDB's NO_LOG). */
+  readonly unsigned?: (column: number) => boolean | null;
+  /** Digits after the second of MariaDB's TIME, DATETIME and TIMESTAMP columns of the old format. */
+  readonly fractionDigits?: (column: number) => number | null;
+}
+
 /**
- * `unsigned`, when given, answers for columns whose signedness the event does not tell (MySQL 5.7, MariaDB's NO_LOG).
- * Throws MALFORMED_EVENT, or UNSUPPORTED for a column type whose values have no known form.
+ * Throws MALFORMED_EVENT, or UNSUPPORTED for a column whose values have no form that is known for certain: also for
+ * MariaDB's old temporal types, unless `hints` say that they have no fraction (row-images.ts `hasKnownLengths`).
  */
-export function tableDecoder(
-  map: TableMap,
-  flavour: Flavour,
-  unsigned?: (column: number) => boolean | null,
-): TableDecoder {
+export function tableDecoder(map: TableMap, flavour: Flavour, hints: DefinitionHints = {}): TableDecoder {
   const metadata = tableMetadata(map, flavour);
   const columns: ColumnDecoder[] = [];
   for (let column = 0; column < map.columnCount; column++) {
-    columns.push(
-      columnDecoder(map, metadata, column, metadata.unsigned[column] ?? unsigned?.(column) ?? null),
-    );
+    if (flavour === 'mariadb') refuseHiddenFraction(map, column, hints.fractionDigits?.(column) ?? null);
+    const unsigned = metadata.unsigned[column] ?? hints.unsigned?.(column) ?? null;
+    columns.push(columnDecoder(map, metadata, column, unsigned));
   }
   return { map, metadata, columns };
 }
@@ -199,6 +210,19 @@ function formOf(map: TableMap, column: number, type: number, bits: number, unsig
         facts: { table: `${map.database}.${map.table}`, column: column + 1 },
       });
   }
+}
+
+function refuseHiddenFraction(map: TableMap, column: number, digits: number | null): void {
+  const type = map.columnTypes[column]!;
+  if (!isOldTemporal(type) || digits === 0) return;
+  throw new MillraceError(
+    'UNSUPPORTED',
+    `a MariaDB ${columnTypeName(type)} column in the format before 10.1`,
+    {
+      hint: 'The event does not tell its length. Rebuild the table with mysql56_temporal_format=ON: ALTER TABLE … FORCE.',
+      facts: { table: `${map.database}.${map.table}`, column: column + 1 },
+    },
+  );
 }
 
 /** The differences of a JSON column in a partial after image. */

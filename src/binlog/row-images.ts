@@ -14,8 +14,9 @@
  * Thread: the applier's; hot path.
  */
 import { malformed } from './byte-decoder.ts';
-import { ColumnType, valueLength } from './column-type.ts';
+import { ColumnType, isOldTemporal, valueLength } from './column-type.ts';
 import { eventTypeName } from './event-header.ts';
+import type { Flavour } from './format-description.ts';
 import { type RowsHeader, refuseOldRows, rowsHeader } from './rows-event.ts';
 import type { TableMap } from './table-map.ts';
 
@@ -129,6 +130,14 @@ export function skipValueOptions(plan: ImagePlan, buf: Buffer, pos: number, end:
   const at = pos + 1 + (options === 0 ? 0 : plan.partialBytes);
   if (at > end) throw cutOff(at, end);
   return at;
+}
+
+/**
+ * Whether rows of this table can be walked: false when a length is not in the event (MariaDB's old temporal types,
+ * `isOldTemporal`). Such rows can still be passed on as they are.
+ */
+export function hasKnownLengths(map: TableMap, flavour: Flavour): boolean {
+  return flavour === 'mysql' || !map.columnTypes.some(isOldTemporal);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { tableDecoder } from '../../../src/binlog/column-values.ts';
+import { hasKnownLengths } from '../../../src/binlog/row-images.ts';
 import { decodeTableMap } from '../../../src/binlog/table-map.ts';
 import { changesOf, changesOfTable, insertedRows, recordedRows, tableOf } from './rows-fixture.ts';
 
@@ -339,7 +340,21 @@ describe('what the event does not tell', () => {
       .at(-1)!;
     expect(event.table.columns[0]!.unsigned).toBeNull();
     const map = decodeTableMap(event.buf, event.mapStart, event.mapEnd);
-    expect(tableDecoder(map, 'mariadb', () => true).columns[0]!.unsigned).toBe(true);
+    expect(tableDecoder(map, 'mariadb', { unsigned: () => true }).columns[0]!.unsigned).toBe(true);
+  });
+
+  test("MariaDB's old temporal types may hide a fraction: only a definition without one is trusted", () => {
+    const { map } = tableOf(MARIADB, 'old_temporals');
+    expect(() => tableDecoder(map, 'mariadb')).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }));
+    expect(() => tableDecoder(map, 'mariadb', { fractionDigits: () => 3 })).toThrow(/TIME/);
+    expect(tableDecoder(map, 'mysql').columns.map((column) => column.kind)).toEqual([
+      'integer',
+      'time',
+      'datetime',
+      'timestamp',
+    ]);
+    expect([hasKnownLengths(map, 'mariadb'), hasKnownLengths(map, 'mysql')]).toEqual([false, true]);
+    expect(hasKnownLengths(tableOf(MARIADB, 'mixed').map, 'mariadb')).toBe(true);
   });
 
   test('a type whose values have no known form is refused with its column', () => {

@@ -53,7 +53,7 @@ export function recordedRows(file: string): RecordedRows[] {
     if (event.type === EventType.TABLE_MAP_EVENT) map = event;
     if (!isRowsEvent(event.type)) continue;
     const { buf, start, end, fde } = map!;
-    const table = tableDecoder(decodeTableMap(buf, start, end), fde.flavour);
+    const table = tableDecoder(decodeTableMap(buf, start, end), fde.flavour, { fractionDigits: () => 0 });
     found.push({ ...event, table, name: table.map.table, mapStart: start, mapEnd: end });
   }
   return found;

@@ -31,7 +31,14 @@ function readAll(event: RecordedRows, mapBody: Buffer, rowsBody: Buffer): number
   const counted = outcome(() => countRows(map(), rowsBody, 0, rowsBody.length, type, fde.postHeaderLengths));
   const decoded = outcome(() => {
     let rows = 0;
-    for (const _ of decodeRows(tableDecoder(map(), fde.flavour), rowsBody, 0, rowsBody.length, type)) rows++;
+    for (const _ of decodeRows(
+      tableDecoder(map(), fde.flavour, { fractionDigits: () => 0 }),
+      rowsBody,
+      0,
+      rowsBody.length,
+      type,
+    ))
+      rows++;
     return rows;
   });
   // Counting sees lengths only, decoding sees values too: whatever decodes must count the same.
