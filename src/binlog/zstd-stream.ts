@@ -3,7 +3,7 @@
  *
  * fzstd does the work; this walks the frames and hands it one block at a time. So one step gives at most 128 KiB however
  * high the ratio, the reader decides when the next step is taken, and sizes that cannot be right are refused before
- * anything is allocated for them:
+ * anything is allocated for them (zstd-block-check.ts for what stands inside of a block):
  *
  *   frame := magic 28 B5 2F FD · descriptor u8 · window u8? · dictionary id · content size · block* · checksum 4?
  *   block := last 1 bit, type 2 bits (raw, RLE, compressed), size 21 bits · content
@@ -17,6 +17,7 @@
  */
 import { Decompress } from 'fzstd';
 import { malformed } from './byte-decoder.ts';
+import { ZstdBlockCheck } from './zstd-block-check.ts';
 
 const WHAT = 'zstd frame';
 const MAGIC = 0xfd2fb528;
@@ -40,6 +41,7 @@ interface FrameHeader {
 
 interface Frame {
   readonly decompress: Decompress;
+  readonly check: ZstdBlockCheck;
   readonly blockMax: number;
   readonly checksumLength: number;
 }
@@ -75,6 +77,7 @@ export class ZstdStream {
       const length = blockLength(input, at, this.#frame);
       if (length > input.length - at) break;
       const last = (input[at]! & 1) !== 0;
+      checkBlock(input.subarray(at, at + length), this.#frame, last);
       this.#decompress(this.#frame, input.subarray(at, at + length), last);
       at += length;
       if (last) this.#frame = null;
@@ -105,6 +108,7 @@ export class ZstdStream {
     });
     const frame = {
       decompress,
+      check: new ZstdBlockCheck(),
       blockMax: Math.min(window, BLOCK_MAX),
       checksumLength: hasChecksum ? FRAME_CHECKSUM_LENGTH : 0,
     };
@@ -174,6 +178,13 @@ function readContentSize(input: Buffer, at: number, length: number): number {
     default:
       return Number(input.readBigUInt64LE(at));
   }
+}
+
+/** fzstd trusts what stands in a compressed block. */
+function checkBlock(block: Buffer, frame: Frame, last: boolean): void {
+  if (((block[0]! >> 1) & 3) !== BlockType.COMPRESSED) return;
+  const end = block.length - (last ? frame.checksumLength : 0);
+  frame.check.check(block.subarray(BLOCK_HEADER_LENGTH, end), frame.blockMax);
 }
 
 /** Of the block at `at`, header included, and after the frame's last block its checksum; more than there is: not yet known. */
