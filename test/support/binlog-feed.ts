@@ -59,6 +59,15 @@ export class SourceFile {
     return new SourceFile('binlog.000007', readFileSync(path));
   }
 
+  /** The same as a server before 5.6 writes it. */
+  withoutGtids(): SourceFile {
+    const named: number[] = [EventType.GTID_LOG_EVENT, EventType.ANONYMOUS_GTID_LOG_EVENT];
+    const kept = this.events.filter((event) => !named.includes(event.type));
+    const header = this.bytes.subarray(0, this.events[0]!.start);
+    const events = kept.map((event) => this.bytes.subarray(event.start, event.end));
+    return new SourceFile(this.name, Buffer.concat([header, ...events]));
+  }
+
   /** The transactions, each with the bytes of its events. */
   transactions(): {
     readonly bytes: Buffer;

@@ -32,6 +32,8 @@ export class CuttingProxy {
   cuts = 0;
   connections = 0;
   bytes = 0;
+  /** Bytes that vanished. */
+  swallowed = 0;
   readonly #listener: Server;
   readonly #target: { host: string; port: number };
   readonly #pairs = new Set<Pair>();
@@ -150,7 +152,10 @@ export class CuttingProxy {
     direction: 'to-server' | 'from-server',
     chunk: Buffer,
   ): void {
-    if (this.#swallowing) return;
+    if (this.#swallowing) {
+      this.swallowed += chunk.length;
+      return;
+    }
     const cut = this.#cut;
     if (cut !== null && (cut.direction === 'both' || cut.direction === direction)) {
       if (chunk.length >= cut.left) {
