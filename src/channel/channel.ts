@@ -14,7 +14,7 @@ import type {
 } from '../applier/applier-messages.ts';
 import { type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/runtime.ts';
-import type { ChannelConfig, EndpointConfig, TargetConfig } from '../config/config.ts';
+import type { ChannelConfig, EndpointConfig, StartConfig, TargetConfig } from '../config/config.ts';
 import type {
   ReaderCommand,
   ReaderOptions,
@@ -332,6 +332,7 @@ export class Channel {
       progress: target.progress,
       workers: target.workers,
       commitOrder: target.commitOrder,
+      startAt: startText(this.#options.config.source.start),
       relayDir: this.relayDir,
       published: this.#published.buffer,
       owner: this.#options.owner,
@@ -351,6 +352,12 @@ const INTERNAL_FAULT: PlainError = {
 
 function causeOf(state: ReaderState | ApplierState): PlainError | null {
   return state.at === 'stopped' || state.at === 'backing-off' ? state.cause : null;
+}
+
+/** As the text of a position set; null: nothing is given. */
+function startText(start: StartConfig): string | null {
+  if (start.at === 'auto') return null;
+  return start.at === 'gtid_set' ? start.gtidSet : `${start.file}:${start.position}`;
 }
 
 /** The one place where a secret leaves its wrapper: on its way into the thread that opens the connection. */

@@ -23,7 +23,7 @@ export type ConfigResult =
 
 /** $MILLRACE_CONFIG, else ./config.yaml. */
 export function defaultConfigFile(environment: Environment): string {
-  return environment.MILLRACE_CONFIG || './config.yaml';
+  return environment.MILLRACE_CONFIG || 'config.yaml';
 }
 
 /** Throws CONFIG or NOT_IN_THIS_VERSION with the first problem, as one line. */

@@ -8,7 +8,9 @@ export function nearMiss(word: string, known: readonly string[]): string | null 
   let best: string | null = null;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of known) {
-    const distance = editDistance(plain, candidate);
+    // Three letters that begin a word say more than a near miss elsewhere.
+    const begun = plain.length >= 3 && candidate.startsWith(plain);
+    const distance = begun ? 0 : editDistance(plain, candidate);
     if (distance < bestDistance) {
       best = candidate;
       bestDistance = distance;

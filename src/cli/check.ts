@@ -1,0 +1,48 @@
+/**
+ * `millrace check`: reads the configuration as `start` would, lists everything that is wrong with it, and says in plain
+ * words what would run. It does not connect to any server.
+ */
+
+import type { ChannelConfig } from '../config/config.ts';
+import { problemLine, readConfig } from '../config/load-config.ts';
+import { formatDuration, formatSize } from '../config/units.ts';
+import { EXIT } from './terminal.ts';
+import { configFile, type Verb } from './verb.ts';
+
+export const checkVerb: Verb = {
+  name: 'check',
+  summary: 'Check the configuration file; no server is contacted',
+  options: (yargs) => yargs,
+  async run(args, terminal) {
+    const file = configFile(args, terminal);
+    const result = readConfig(file, terminal.env);
+    if (!result.ok) {
+      for (const problem of result.problems) terminal.err(`${problemLine(file, problem)}\n`);
+      return EXIT.usage;
+    }
+    const { config } = result;
+    for (const warning of config.warnings) terminal.err(`warning: ${warning}\n`);
+    terminal.out(`data_dir ${config.dataDir}\n`);
+    for (const channel of config.channels) terminal.out(channelText(channel));
+    terminal.out(`${file}: the configuration is valid; the servers were not contacted\n`);
+    return EXIT.done;
+  },
+};
+
+function channelText(channel: ChannelConfig): string {
+  const { source, relayLog } = channel;
+  const sync = relayLog.syncMs === 0 ? 'always' : formatDuration(relayLog.syncMs);
+  const lines = [
+    `channel ${channel.name}`,
+    `  source ${source.endpoint.user}@${source.endpoint.host}:${source.endpoint.port}, tls ${source.endpoint.tls.mode}, ` +
+      `server_id ${source.serverId ?? 'derived'}, start ${source.start.at}, heartbeat ${formatDuration(source.heartbeatMs)}`,
+    `  relay log files of ${formatSize(relayLog.maxFileSize)}, sync ${sync}, kept ${formatDuration(relayLog.retentionMs)}`,
+  ];
+  for (const { name, endpoint, mode, progress, workers, commitOrder } of channel.targets) {
+    lines.push(
+      `  target ${name} ${endpoint.user}@${endpoint.host}:${endpoint.port}, tls ${endpoint.tls.mode}, mode ${mode}, ` +
+        `progress ${progress}, workers ${workers}, commit_order ${commitOrder}`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,96 @@
+/**
+ * `millrace start`: runs the channels, in the foreground or detached.
+ *
+ * In the foreground the log goes to stdout. It ends with 0 after a signal or `millrace stop`; with 1 when, at the start,
+ * no channel could do anything at all; with 2 when the configuration is wrong. A channel that fails later, or beside
+ * others that run, is left as it is with state and reason in `status`, as a replica does.
+ *
+ * Detached, see daemon.ts: 0 when all channels run, 3 when one is degraded or stopped, 1 when the process ended again.
+ */
+import { errorLine, toPlain } from '../base/errors.ts';
+import { systemClock } from '../base/runtime.ts';
+import { builtThreadEntries } from '../channel/channel.ts';
+import { createLogger } from '../channel/log.ts';
+import { onStopSignals } from '../channel/stop-signals.ts';
+import { Supervisor } from '../channel/supervisor.ts';
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load-config.ts';
+import { composeStatus } from '../observe/status.ts';
+import { isDetached, startDetached, tellParent } from './daemon.ts';
+import { programVersion } from './program-version.ts';
+import type { ExitCode, Terminal } from './terminal.ts';
+import { type ConfigArguments, configFile, positiveSeconds, type Verb } from './verb.ts';
+
+interface StartArguments extends ConfigArguments {
+  readonly daemon: boolean;
+  readonly timeout: number;
+}
+
+export const startVerb: Verb<StartArguments> = {
+  name: 'start',
+  summary: 'Run the channels, in the foreground or with --daemon',
+  options: (yargs) =>
+    yargs
+      .option('daemon', {
+        alias: 'd',
+        type: 'boolean',
+        default: false,
+        describe: 'Detach, and return when the channels run or have failed',
+      })
+      .option('timeout', {
+        type: 'number',
+        default: 60,
+        requiresArg: true,
+        describe: 'With --daemon: wait so many seconds at most',
+      }),
+  async run(args, terminal) {
+    const timeoutMs = positiveSeconds(args.timeout, 'timeout') * 1000;
+    const file = configFile(args, terminal);
+    const config = loadConfig(file, terminal.env);
+    // Relay files, sockets and logs hold everybody's data: for our eyes only.
+    process.umask(0o077);
+    return args.daemon ? startDetached(config, timeoutMs, terminal) : runForeground(config, terminal);
+  },
+};
+
+async function runForeground(config: Config, terminal: Terminal): Promise<ExitCode> {
+  const log = createLogger({
+    level: config.log.level,
+    format: config.log.format ?? (terminal.interactive ? 'pretty' : 'json'),
+    write: terminal.out,
+    colour: terminal.colour,
+  });
+  const version = programVersion();
+  const startedWallMs = systemClock.wallMs();
+  let supervisor: Supervisor | null = null;
+  let stopAsked = false;
+  const removeSignals = onStopSignals(log, () => {
+    stopAsked = true;
+    supervisor?.stop();
+  });
+  try {
+    log.info('millrace starting', { version, pid: process.pid, data_dir: config.dataDir });
+    for (const warning of config.warnings) log.warn('configuration warning', { warning });
+    supervisor = await Supervisor.start({
+      config,
+      entries: builtThreadEntries(),
+      log,
+      clock: systemClock,
+      compose: (channels) => {
+        const nowWallMs = systemClock.wallMs();
+        return composeStatus(channels, { version, pid: process.pid, startedWallMs, nowWallMs });
+      },
+    });
+    if (stopAsked) supervisor.stop();
+    const { exitCode, failures } = await supervisor.ended;
+    for (const failure of failures) terminal.err(`millrace: ${failure}\n`);
+    if (failures.length > 0) tellParent(failures);
+    log.info('millrace stopped', { exit_code: exitCode });
+    return exitCode;
+  } catch (error) {
+    if (isDetached()) tellParent([errorLine(toPlain(error))]);
+    throw error;
+  } finally {
+    removeSignals();
+  }
+}

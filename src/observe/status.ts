@@ -1,0 +1,253 @@
+/**
+ * The status of the process as data: what `millrace status --json` prints, word for word.
+ *
+ * Keys here are never taken away or given another meaning; new ones may come. Composed from the channels' snapshots by
+ * pure functions. A value that is not known is null, never a guess; no secret is reachable from here.
+ */
+import type { ApplierState } from '../applier/applier-messages.ts';
+import { errorLine, type PlainError } from '../base/errors.ts';
+import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
+import type { ChannelSnapshot, TargetSnapshot } from '../channel/channel.ts';
+import type { ReaderState } from '../reader/reader-messages.ts';
+import { lagSeconds } from './lag.ts';
+
+export interface Status {
+  readonly version: string;
+  readonly pid: number;
+  /** Wall time, ISO 8601: when this process was started, and when this status was made. */
+  readonly started_at: string;
+  readonly now: string;
+  readonly channels: readonly ChannelStatus[];
+}
+
+export type ChannelStateName = 'starting' | 'running' | 'degraded' | 'stopped';
+
+export interface ChannelStatus {
+  readonly name: string;
+  readonly state: ChannelStateName;
+  /** Null while running. */
+  readonly reason: string | null;
+  readonly source: {
+    readonly host: string;
+    readonly port: number;
+    readonly server_uuid: string | null;
+    readonly server_version: string | null;
+  };
+  readonly reader: ReaderView;
+  readonly relay_log: { readonly file: string | null; readonly position: number; readonly bytes: number };
+  readonly targets: readonly TargetStatus[];
+}
+
+export interface ReaderView {
+  readonly state: 'idle' | 'connecting' | 'streaming' | 'backing-off' | 'stopping' | 'stopped';
+  readonly reason: string | null;
+  readonly retrieved_gtid_set: string | null;
+  readonly source_file: string | null;
+  readonly source_position: number;
+  readonly transactions_received: number;
+  readonly bytes_received: number;
+  readonly last_error: string | null;
+  readonly last_error_code: string | null;
+}
+
+export interface TargetStatus {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly state: 'connecting' | 'running' | 'backing-off' | 'stopped';
+  readonly reason: string | null;
+  readonly mode: string;
+  readonly progress: string | null;
+  readonly executed_gtid_set: string | null;
+  readonly workers: number;
+  readonly delay_seconds: number;
+  /** Null: unknown. */
+  readonly lag_seconds: number | null;
+  readonly lag_transactions: number | null;
+  readonly transactions_applied: number;
+  readonly rows_applied: number;
+  readonly last_error: string | null;
+  readonly last_error_code: string | null;
+}
+
+export interface StatusFacts {
+  readonly version: string;
+  readonly pid: number;
+  readonly startedWallMs: number;
+  readonly nowWallMs: number;
+}
+
+export function composeStatus(channels: readonly ChannelSnapshot[], facts: StatusFacts): Status {
+  return {
+    version: facts.version,
+    pid: facts.pid,
+    started_at: new Date(facts.startedWallMs).toISOString(),
+    now: new Date(facts.nowWallMs).toISOString(),
+    channels: channels.map((channel) => composeChannel(channel, facts.nowWallMs)),
+  };
+}
+
+function composeChannel(snapshot: ChannelSnapshot, nowMs: number): ChannelStatus {
+  const { reader } = snapshot;
+  const status = reader.status;
+  const targets = snapshot.targets.map((target) => composeTarget(snapshot, target, nowMs));
+  const view: ReaderView = {
+    state: reader.state.at,
+    reason: readerReason(snapshot, nowMs),
+    retrieved_gtid_set: status?.retrieved ?? null,
+    source_file: status?.sourceFile ?? null,
+    source_position: status?.sourcePosition ?? 0,
+    transactions_received: status?.transactionsReceived ?? 0,
+    bytes_received: status?.bytesReceived ?? 0,
+    ...errorFields(causeOf(reader.state) ?? status?.lastError ?? null),
+  };
+  const state = channelState(snapshot);
+  return {
+    name: snapshot.name,
+    state,
+    reason: state === 'running' ? null : channelReason(snapshot, view, targets),
+    source: {
+      host: snapshot.host,
+      port: snapshot.port,
+      server_uuid: status?.source.serverUuid ?? null,
+      server_version: status?.source.serverVersion ?? null,
+    },
+    reader: view,
+    relay_log: {
+      file: status?.relayFile ?? null,
+      position: status?.relayPosition ?? 0,
+      bytes: status?.relayBytes ?? 0,
+    },
+    targets,
+  };
+}
+
+function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs: number): TargetStatus {
+  const { status } = target;
+  const reader = snapshot.reader;
+  const observed = target.fresh && reader.fresh && reader.state.at === 'streaming';
+  const lag =
+    status === null || reader.status === null
+      ? null
+      : lagSeconds({ ...status, ...reader.status, observed }, nowMs);
+  return {
+    name: target.name,
+    host: target.host,
+    port: target.port,
+    state: targetState(target.state),
+    reason: targetReason(snapshot, target.state, nowMs),
+    mode: status?.mode ?? 'binlog',
+    progress: status?.progress ?? null,
+    executed_gtid_set: status?.executed ?? null,
+    workers: status?.workers ?? target.workers,
+    delay_seconds: 0,
+    lag_seconds: lag,
+    lag_transactions: lagTransactions(snapshot.machine.kind, status?.executed, reader.status?.retrieved),
+    transactions_applied: status?.transactionsApplied ?? 0,
+    rows_applied: status?.rowsApplied ?? 0,
+    ...errorFields(causeOf(target.state) ?? status?.lastError ?? null),
+  };
+}
+
+/** Transactions in the relay log that the target does not have; null: unknown. */
+function lagTransactions(
+  kind: PositionKind | null,
+  executed: string | null | undefined,
+  retrieved: string | undefined,
+): number | null {
+  if (kind === null || executed === null || executed === undefined || retrieved === undefined) return null;
+  const missing = parsePositionSet(kind, executed).missingFrom(parsePositionSet(kind, retrieved));
+  return missing === null ? null : Number(missing);
+}
+
+function channelState(snapshot: ChannelSnapshot): ChannelStateName {
+  const { machine, reader, targets } = snapshot;
+  const states = [reader.state, ...targets.map((target) => target.state)];
+  if (machine.state.at === 'stopped' || states.every((state) => state.at === 'stopped')) return 'stopped';
+  if (machine.resyncCause !== null || states.some((state) => isTrouble(state))) return 'degraded';
+  const running = reader.state.at === 'streaming' && targets.every((target) => target.state.at === 'running');
+  return running ? 'running' : 'starting';
+}
+
+function isTrouble(state: ReaderState | ApplierState): boolean {
+  return (
+    state.at === 'backing-off' ||
+    state.at === 'stopping' ||
+    state.at === 'stopped' ||
+    (state.at === 'connecting' && state.attempt > 1)
+  );
+}
+
+/** The first part that is not well speaks for the channel. */
+function channelReason(
+  snapshot: ChannelSnapshot,
+  reader: ReaderView,
+  targets: readonly TargetStatus[],
+): string | null {
+  const { resyncCause } = snapshot.machine;
+  if (resyncCause !== null) return `fetching the relay log again: ${errorLine(resyncCause)}`;
+  if (reader.state !== 'streaming' && reader.reason !== null) return `reader: ${reader.reason}`;
+  const target = targets.find(({ state, reason }) => state !== 'running' && reason !== null);
+  return target === undefined ? null : `target ${target.name}: ${target.reason}`;
+}
+
+function readerReason(snapshot: ChannelSnapshot, nowMs: number): string | null {
+  const { reader, targets, machine } = snapshot;
+  if (reader.state.at === 'idle') {
+    if (machine.state.at !== 'asking') return reader.state.reason;
+    const unknown = targets.filter((_, index) => {
+      const slot = machine.targets[index]!;
+      return slot.stopCause === null && !slot.fresh;
+    });
+    return `waiting to hear what ${unknown.map(({ name }) => name).join(', ')} has`;
+  }
+  return stateReason(reader.state, nowMs);
+}
+
+function targetReason(snapshot: ChannelSnapshot, state: ApplierState, nowMs: number): string | null {
+  if (state.at !== 'idle') return stateReason(state, nowMs);
+  return snapshot.machine.kind === null ? 'waiting for the reader to reach the source' : 'starting';
+}
+
+/** `backing-off, attempt 3, source closed the connection, retry in 4 s` */
+export function stateReason(state: ReaderState | ApplierState, nowMs: number): string | null {
+  switch (state.at) {
+    case 'connecting':
+      return state.attempt > 1 ? `connecting, attempt ${state.attempt}` : 'connecting';
+    case 'backing-off': {
+      const seconds = Math.max(0, Math.ceil((state.untilMs - nowMs) / 1000));
+      return `backing-off, attempt ${state.attempt}, ${state.cause.message}, retry in ${seconds} s`;
+    }
+    case 'stopping':
+      return 'stopping';
+    case 'stopped':
+      return state.cause === null ? 'stopped' : `stopped, ${errorLine(state.cause)}`;
+    default:
+      return null;
+  }
+}
+
+function targetState(state: ApplierState): TargetStatus['state'] {
+  switch (state.at) {
+    case 'idle':
+      return 'connecting';
+    case 'stopping':
+      return 'stopped';
+    default:
+      return state.at;
+  }
+}
+
+function causeOf(state: ReaderState | ApplierState): PlainError | null {
+  return state.at === 'backing-off' || state.at === 'stopped' ? state.cause : null;
+}
+
+function errorFields(error: PlainError | null): {
+  last_error: string | null;
+  last_error_code: string | null;
+} {
+  return {
+    last_error: error === null ? null : errorLine(error),
+    last_error_code: error?.code ?? null,
+  };
+}
