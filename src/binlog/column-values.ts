@@ -27,7 +27,7 @@ import {
 import { decompressColumn } from './compressed-column.ts';
 import { decimalText } from './decimal-value.ts';
 import type { Flavour } from './format-description.ts';
-import { decodeJsonDiffs, type JsonDiff } from './json-diff.ts';
+import type { JsonDiff } from './json-diff.ts';
 import { jsonText } from './json-value.ts';
 import { isNullable, type TableMap } from './table-map.ts';
 import { type TableMetadata, tableMetadata } from './table-metadata.ts';
@@ -223,11 +223,6 @@ function refuseHiddenFraction(map: TableMap, column: number, digits: number | nu
       facts: { table: `${map.database}.${map.table}`, column: column + 1 },
     },
   );
-}
-
-/** The differences of a JSON column in a partial after image. */
-export function decodePartialJson(buf: Buffer, start: number, end: number): readonly JsonDiff[] {
-  return decodeJsonDiffs(buf, start, end);
 }
 
 function integer(width: 1 | 2 | 3 | 4, unsigned: boolean): Form {

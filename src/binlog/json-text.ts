@@ -30,10 +30,9 @@ function escapeOf(character: string): string {
 
 /**
  * The shortest digits that give the same double, laid out as my_gcvt does, and always recognisable as a double:
- * 2.0, 1e20, 1.5e-7. JSON has no other doubles than finite ones; a damaged value prints as null, as the server's does.
+ * 2.0, 1e20, 0.00000015. `value` is finite: JSON has no other doubles.
  */
 export function doubleText(value: number): string {
-  if (!Number.isFinite(value)) return 'null';
   if (value === 0) return Object.is(value, -0) ? '-0.0' : '0.0';
   const [mantissa, exponentText] = Math.abs(value).toExponential().split('e') as [string, string];
   const digits = mantissa.replace('.', '');

@@ -48,7 +48,7 @@ const JsonType = {
 
 const LITERALS = ['null', 'true', 'false'] as const;
 
-/** V8 cannot hold a longer string (see hazards of Node 20). */
+/** V8 cannot hold a longer string. */
 const TEXT_LENGTH_MAX = 0x1fff_ffe8;
 
 /**
@@ -143,8 +143,11 @@ class JsonPrinter {
         return String(this.#buf.readBigInt64LE(at));
       case JsonType.UINT64:
         return String(this.#buf.readBigUInt64LE(at));
-      default:
-        return doubleText(this.#buf.readDoubleLE(at));
+      default: {
+        const value = this.#buf.readDoubleLE(at);
+        if (!Number.isFinite(value)) throw malformed(WHAT, 'a double that is no number');
+        return doubleText(value);
+      }
     }
   }
 

@@ -5,14 +5,9 @@
  */
 import { malformed } from './byte-decoder.ts';
 import { ColumnType } from './column-type.ts';
-import {
-  type ColumnDecoder,
-  type ColumnValue,
-  decodePartialJson,
-  type Row,
-  type TableDecoder,
-} from './column-values.ts';
+import type { ColumnDecoder, ColumnValue, Row, TableDecoder } from './column-values.ts';
 import { eventTypeName } from './event-header.ts';
+import { decodeJsonDiffs } from './json-diff.ts';
 import { checkTable, emptyRows, endless, type ImagePlan, imagePlan, skipValueOptions } from './row-images.ts';
 import { type RowsHeader, rowsHeader } from './rows-event.ts';
 
@@ -117,9 +112,7 @@ class ImageReader {
     const { width } = column;
     const length = width >= 0 ? width : this.#buf.readUIntLE(this.#take(-width), -width);
     const start = this.#take(length);
-    return partial
-      ? decodePartialJson(this.#buf, start, this.pos)
-      : column.decode(this.#buf, start, this.pos);
+    return partial ? decodeJsonDiffs(this.#buf, start, this.pos) : column.decode(this.#buf, start, this.pos);
   }
 
   #bit(start: number, n: number): boolean {

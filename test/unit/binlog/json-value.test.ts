@@ -105,6 +105,7 @@ describe('the layout of a document', () => {
     ['an unknown type', '10'],
     ['an unknown literal', '04 03'],
     ['an integer that is cut off', '07 0000'],
+    ['a double that is no number', '0b 000000000000f87f'],
     ['a string that is longer than the document', '0c 05 61'],
     ['a length that never ends', '0c ffffffffff'],
     ['a string that is not UTF-8', '0c 01 ff'],
