@@ -11,33 +11,20 @@
  */
 import { MillraceError, toPlain } from '../base/errors.ts';
 import { type Logger, sleep, systemClock } from '../base/runtime.ts';
-import {
-  type PositionKind,
-  type PositionSet,
-  parsePositionSet,
-  type TransactionId,
-} from '../binlog/position-set.ts';
+import type { PositionKind, PositionSet, TransactionId } from '../binlog/position-set.ts';
 import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
 import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import { locate } from '../relay/relay-log-location.ts';
 import { ApplySession } from '../target/apply-session.ts';
-import { GtidProgress } from '../target/gtid-progress.ts';
-import type { Executed, Progress } from '../target/progress.ts';
-import { hexLiteral, TableProgress } from '../target/table-progress.ts';
-import { settleTable, type TableSettlement } from '../target/table-settlement.ts';
-import {
-  chooseProgress,
-  readTargetFacts,
-  requireSameFlavour,
-  type TargetFacts,
-} from '../target/target-facts.ts';
-import { takeLease } from '../target/target-lease.ts';
-import { openConnection, type WireConnection } from '../wire/connection.ts';
+import { hexLiteral } from '../target/table-progress.ts';
+import { oldestPreparedFile } from '../target/table-settlement.ts';
+import type { WireConnection } from '../wire/connection.ts';
 import type { ApplierOptions } from './applier-messages.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import { ApplyWorker } from './apply-worker.ts';
 import type { StoredTransaction } from './replay-context.ts';
 import { readStoredTransaction } from './stored-transaction.ts';
+import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
 import type { Transaction } from './transaction.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
 import type { Collations } from './user-variable.ts';
@@ -74,20 +61,15 @@ export class ApplierRun {
   readonly #stop = new AbortController();
   readonly #broken = new AbortController();
   readonly counters: RunCounters;
-  #control: WireConnection | null = null;
-  #facts: TargetFacts | null = null;
-  #progress: Progress | null = null;
-  #executed: Executed | null = null;
+  #target: TakenTarget | null = null;
+  #preparedFile: number | null = null;
   /** The executed prefix: grows in the relay log's order. */
   #prefix: PositionSet | null = null;
-  #createdBefore: string | null = null;
-  #preparedFile: number | null = null;
   #workers: ApplyWorker[] = [];
   readonly #idle: ApplyWorker[] = [];
   readonly #scheduler: ApplyScheduler<Transaction>;
   readonly #passed: Passed[] = [];
   #assembler: TransactionAssembler | null = null;
-  #started = false;
   #atEnd = false;
   #admitted = 0;
   #wake: () => void = () => {};
@@ -113,7 +95,7 @@ export class ApplierRun {
   }
 
   get progressKind(): 'gtid' | 'table' | null {
-    return this.#progress?.kind ?? null;
+    return this.#target?.progress.kind ?? null;
   }
 
   /** Text of the executed prefix; null before the target was asked. */
@@ -132,56 +114,29 @@ export class ApplierRun {
   /** The oldest relay file still needed: by what is in flight, being read, or prepared and undecided. */
   get neededFile(): number {
     const reading = this.#scheduler.oldest?.location.fileNumber ?? this.#assembler?.fileNumber ?? 0;
-    return this.#preparedFile === null ? reading : Math.min(reading, this.#preparedFile);
+    const prepared = this.#preparedFile;
+    return prepared === null ? reading : Math.min(reading, prepared);
   }
 
   /** Connects and takes the target over. Returns what the target has executed. */
   async start(): Promise<PositionSet> {
-    const { endpoint, channel, owner, workers } = this.#options;
-    // Not the stop signal: the control session outlives a stop by its last checkpoint.
-    const control = await openConnection(endpoint, { purpose: 'the target', signal: this.#broken.signal });
-    this.#control = control;
-    const facts = await readTargetFacts(control);
-    this.#facts = facts;
-    requireSameFlavour(this.#kind, null, facts);
-    const way = chooseProgress(this.#options.progress, this.#kind, facts);
-    await control.query('SET SESSION wait_timeout=180');
-    await takeLease(control, channel);
-    const startAt =
-      this.#options.startAt === null ? null : parsePositionSet(this.#kind, this.#options.startAt);
-    if (way === 'gtid') {
-      this.#progress = new GtidProgress(control, facts);
-    } else {
-      const progress = new TableProgress(control, { channel, kind: this.#kind, workers, owner, startAt });
-      this.#progress = progress;
-      await progress.createTables();
-      const settled = await settleTable(control, progress, facts);
-      this.#noteSettlement(settled);
-    }
-    const executed = await this.#progress.takeOver();
-    if (startAt !== null) executed.set.addAll(startAt);
-    this.#executed = executed;
-    this.#prefix = executed.set.clone();
-    this.#started = true;
-    return executed.set;
-  }
-
-  #noteSettlement(settled: TableSettlement): void {
-    this.#createdBefore = settled.createdBefore;
-    this.#preparedFile = settled.preparedFile;
-    if (settled.note !== null) this.#log.info('a statement cut off before was settled', { ...settled.note });
+    const target = await takeTargetOver(this.#options, this.#kind, this.#broken.signal, this.#log);
+    this.#target = target;
+    this.#prefix = target.executed.set.clone();
+    this.#preparedFile = target.preparedFile;
+    return target.executed.set;
   }
 
   /** Applies until `stop`. */
   async run(): Promise<void> {
     const ping = setInterval(() => void this.#ping(), PING_MS);
-    const checkpoint = this.#progress?.kind === 'table' ? this.#checkpoints() : Promise.resolve();
+    const checkpoint = this.#target?.progress.kind === 'table' ? this.#checkpoints() : Promise.resolve();
     try {
       await this.#openWorkers();
       const cursor = await this.#openCursor();
       if (cursor !== null) {
         try {
-          await this.#pump(new TransactionAssembler(cursor, this.#executed!));
+          await this.#pump(new TransactionAssembler(cursor, this.#target!.executed));
         } finally {
           cursor.close();
         }
@@ -189,7 +144,7 @@ export class ApplierRun {
       this.#stop.abort();
       await checkpoint;
       if (this.#failure !== null) throw this.#failure;
-      if (this.#progress?.kind === 'table') await this.#progress.checkpoint(this.#prefix!);
+      if (this.#target?.progress.kind === 'table') await this.#target.progress.checkpoint(this.#prefix!);
     } catch (error) {
       this.#fail(error);
       throw this.#failure;
@@ -203,7 +158,7 @@ export class ApplierRun {
   /** Finish what is in flight, take nothing new. */
   stop(): void {
     this.#stop.abort();
-    if (!this.#started) this.#broken.abort();
+    if (this.#target === null) this.#broken.abort();
     this.#wake();
   }
 
@@ -214,14 +169,14 @@ export class ApplierRun {
     await Promise.all(
       this.#workers.map((worker) => (graceful ? worker.session.end() : worker.session.destroy())),
     );
-    this.#control?.close();
+    this.#target?.control.close();
   }
 
   // ---- setting up
 
   async #openWorkers(): Promise<void> {
     const { endpoint } = this.#options;
-    const facts = this.#facts!;
+    const facts = this.#target!.facts;
     const count = this.#kind === 'position' ? 1 : this.#options.workers;
     const opened = await Promise.allSettled(
       Array.from({ length: count }, () => ApplySession.open(endpoint, facts, this.#anySignal())),
@@ -248,14 +203,14 @@ export class ApplierRun {
   #replayContext(worker: number) {
     const { relayDir, channel } = this.#options;
     const published = this.#published;
-    const createdBefore = this.#createdBefore;
+    const { createdBefore } = this.#target!;
     return {
-      facts: this.#facts!,
-      progress: this.#progress!,
+      facts: this.#target!.facts,
+      progress: this.#target!.progress,
       worker,
       channel: hexLiteral(channel),
       createdBefore,
-      collations: () => (this.#collations ??= readCollations(this.#control!)),
+      collations: () => (this.#collations ??= readCollations(this.#target!.control)),
       readTransaction: (location: Parameters<typeof readStoredTransaction>[2]): StoredTransaction =>
         readStoredTransaction(relayDir, published, location),
     };
@@ -268,14 +223,14 @@ export class ApplierRun {
     for (;;) {
       const end = this.#published.read();
       if (end.fileNumber > 0) {
-        const from = locate(relayDir, this.#executed!.set);
+        const from = locate(relayDir, this.#target!.executed.set);
         if (from !== null) return RelayLogCursor.open({ dir: relayDir, published: this.#published, from });
         throw new MillraceError(
           'TARGET_WENT_BACK',
           'the relay log does not reach back to what the target lacks',
           {
             hint: 'It is fetched again from the source, from where the target stands.',
-            facts: { executed: this.#executed!.set.toString().slice(0, 200) },
+            facts: { executed: this.#target!.executed.set.toString().slice(0, 200) },
           },
         );
       }
@@ -345,6 +300,9 @@ export class ApplierRun {
   #committed(worker: ApplyWorker, transaction: Transaction, rows: number): void {
     this.#scheduler.committed(transaction);
     this.#idle.push(worker);
+    if (transaction.ending === 'xa-prepare' && this.progressKind === 'table') {
+      this.#preparedFile ??= transaction.location.fileNumber;
+    }
     const { counters } = this;
     counters.transactionsApplied += 1;
     counters.rowsApplied += rows;
@@ -412,7 +370,9 @@ export class ApplierRun {
       if (text === last || this.#failure !== null) continue;
       last = text;
       try {
-        await this.#progress!.checkpoint(prefix);
+        await this.#target!.progress.checkpoint(prefix);
+        if (this.#preparedFile !== null)
+          this.#preparedFile = await oldestPreparedFile(this.#target!.control, this.#options.channel);
       } catch (error) {
         this.#fail(error);
       }
@@ -422,7 +382,7 @@ export class ApplierRun {
   /** Keeps idle sessions alive, and notices when the target is gone while there is nothing to apply. */
   async #ping(): Promise<void> {
     try {
-      await this.#control?.query('DO 0', 'ping the target');
+      await this.#target?.control.query('DO 0', 'ping the target');
       await Promise.all(this.#idle.map((worker) => worker.session.ping()));
     } catch (error) {
       this.#log.debug('a ping of the target failed', { error: toPlain(error).message });

@@ -8,7 +8,7 @@
  * accepts only BINLOG, COMMIT and ROLLBACK (error 3977), so with progress in a table the option is taken off, the CREATE is
  * treated as DDL under an intent, and the rows commit together with progress and the end of the intent.
  */
-import { MillraceError } from '../base/errors.ts';
+import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { EventFlag } from '../binlog/event-header.ts';
 import { MariadbGtidExtraFlag } from '../binlog/gtid-events.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
@@ -36,13 +36,15 @@ export class StatementReplay {
   readonly #context: ReplayContext;
   readonly #session: ApplySession;
   readonly #tx: Transaction;
+  readonly #facts: ErrorFacts;
   #before: string[] = [];
   #intentOpen = false;
 
-  constructor(context: ReplayContext, session: ApplySession, tx: Transaction) {
+  constructor(context: ReplayContext, session: ApplySession, tx: Transaction, facts: ErrorFacts) {
     this.#context = context;
     this.#session = session;
     this.#tx = tx;
+    this.#facts = facts;
   }
 
   /** A SET that belongs to the next statement. */
@@ -88,7 +90,7 @@ export class StatementReplay {
       await this.#underIntent(event, query, sql, false);
       return false;
     }
-    await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts());
+    await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts);
     await this.#enter(event, query, false);
     const before = this.#before;
     this.#before = [];
@@ -97,7 +99,7 @@ export class StatementReplay {
     if (DROP_DATABASE.test(head)) this.#session.context.forgetDatabase();
     // A statement that failed as it did on the source gave its GTID back: it is committed as an empty transaction. One that
     // did not take its GTID (nothing to log on the target) has it taken by COMMIT; after one that did, COMMIT does nothing.
-    await this.#session.execute([...(failed ? begin : []), 'COMMIT'], 'COMMIT', this.#facts());
+    await this.#session.execute([...(failed ? begin : []), 'COMMIT'], 'COMMIT', this.#facts);
     return true;
   }
 
@@ -138,7 +140,7 @@ export class StatementReplay {
     const replies = await session.execute(
       [...(guard === null ? [] : [guard]), intentStatement(this.#context.channel, intent, session.threadId)],
       'the intent of a DDL statement',
-      this.#facts(),
+      this.#facts,
     );
     if (guard !== null && replies[0]?.affectedRows !== 1) {
       throw new MillraceError(
@@ -146,11 +148,11 @@ export class StatementReplay {
         'another Millrace has taken this target over: its progress rows carry a newer epoch',
         {
           hint: 'Run only one Millrace per channel and target.',
-          facts: this.#facts(),
+          facts: this.#facts,
         },
       );
     }
-    await session.execute(['COMMIT'], 'COMMIT', this.#facts());
+    await session.execute(['COMMIT'], 'COMMIT', this.#facts);
     this.#intentOpen = true;
   }
 
@@ -169,24 +171,24 @@ export class StatementReplay {
     const { context } = this.#session;
     if (NOT_ASCII.test(query.database)) {
       // A name is read in the session's charset, which an earlier statement may have changed.
-      await this.#session.execute(['SET NAMES utf8mb4'], 'SET NAMES', this.#facts());
+      await this.#session.execute(['SET NAMES utf8mb4'], 'SET NAMES', this.#facts);
       context.forget();
     }
     const use = context.useStatement(origin);
     if (use !== null) {
       const [reply] = await this.#session.run([use]);
       if (reply !== undefined && !reply.ok) {
-        if (reply.errno !== ER_BAD_DB_ERROR) throw applyError(reply, use, this.#facts());
+        if (reply.errno !== ER_BAD_DB_ERROR) throw applyError(reply, use, this.#facts);
         // The source's session stood in a database dropped meanwhile. A name without its database must not be
         // looked up in the one that happens to be in place here.
-        await this.#session.execute(['USE information_schema'], 'USE', this.#facts());
+        await this.#session.execute(['USE information_schema'], 'USE', this.#facts);
         context.forgetDatabase();
       }
     }
     await this.#session.execute(
       [context.setStatement(origin)],
       'the session context of a statement',
-      this.#facts(),
+      this.#facts,
     );
   }
 
@@ -208,7 +210,7 @@ export class StatementReplay {
   /** True: it failed with exactly the error it had on the source. */
   #check(replies: readonly Reply[], query: QueryEvent): boolean {
     for (const reply of replies.slice(0, -1)) {
-      if (!reply.ok) throw applyError(reply, 'the variables of a statement', this.#facts());
+      if (!reply.ok) throw applyError(reply, 'the variables of a statement', this.#facts);
     }
     const last = replies.at(-1)!;
     const expected = query.errorCode;
@@ -219,20 +221,12 @@ export class StatementReplay {
         `a statement failed on the source with error ${expected} and succeeded on the target`,
         {
           hint: 'Source and target differ: compare the objects it names, mend the target, start again.',
-          facts: this.#facts(),
+          facts: this.#facts,
         },
       );
     }
     if (expected !== 0 && (last as ErrorReply).errno === expected) return true;
-    throw applyError(last as ErrorReply, 'a statement', this.#facts());
-  }
-
-  #facts() {
-    return {
-      transaction: transactionIdText(this.#tx.id),
-      file: `relay-bin.${String(this.#tx.location.fileNumber).padStart(6, '0')}`,
-      offset: this.#tx.location.offset,
-    };
+    throw applyError(last as ErrorReply, 'a statement', this.#facts);
   }
 
   #unsupported(what: string, hint: string): MillraceError {
@@ -241,7 +235,7 @@ export class StatementReplay {
       `the transaction contains ${what}, which cannot be applied exactly`,
       {
         hint,
-        facts: this.#facts(),
+        facts: this.#facts,
       },
     );
   }

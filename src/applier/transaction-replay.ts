@@ -1,8 +1,8 @@
 /**
  * Replays one transaction in one session: events in, statements out, one commit at the end.
  *
- *   rows        TABLE_MAP and rows events are gathered into BINLOG statements (binlog-statement.ts)
- *   statements  QUERY events run in the source's session context; INTVAR, RAND and USER_VAR just before them
+ *   rows        TABLE_MAP and rows events are gathered into BINLOG statements (rows-replay.ts)
+ *   statements  QUERY events run in the source's session context (statement-replay.ts)
  *   the end     progress is recorded, then COMMIT: data and progress are one commit
  *
  * Statements go out in batches without waiting, and COMMIT only after every reply before it was good: after an error in
@@ -14,30 +14,23 @@
  *  - At most BATCH_BYTES of statements wait to be sent; an oversized event passes through in pieces.
  *  - An event it has no rule for stops the transaction (UNSUPPORTED): nothing is passed over.
  */
-import { MillraceError } from '../base/errors.ts';
+import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { decodeIntvar, decodeRand, decodeUserVar, decodeXaPrepare } from '../binlog/control-events.ts';
 import { EVENT_HEADER_LENGTH, EventFlag, EventType, eventTypeName } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
 import { decompressMariadbEvent } from '../binlog/mariadb-compression.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import { decodeQuery, type QueryEvent } from '../binlog/query-event.ts';
-import { countRows } from '../binlog/row-images.ts';
 import { isRowsEvent } from '../binlog/rows-event.ts';
 import { sqlVerb } from '../binlog/sql-verb.ts';
-import { decodeTableMap, type TableMap } from '../binlog/table-map.ts';
+import { relayFileName } from '../relay/relay-log-index.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import { hexLiteral } from '../target/table-progress.ts';
-import type { Statement } from '../wire/command-pipe.ts';
-import {
-  BINLOG_PREFIX,
-  BINLOG_SUFFIX,
-  BinlogStatement,
-  type BinlogStatementOptions,
-  base64Length,
-  base64Pieces,
-} from './binlog-statement.ts';
+import type { OkReply, Statement } from '../wire/command-pipe.ts';
+import type { BinlogStatementOptions } from './binlog-statement.ts';
 import type { ReplayContext } from './replay-context.ts';
+import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
 import type { EventView, Transaction } from './transaction.ts';
 import { intvarStatement, randStatement, userVariableStatement } from './user-variable.ts';
@@ -46,84 +39,43 @@ import { xidLiteral, xidOfStatement } from './xa-branch.ts';
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** A MariaDB compressed event may grow to this when it is unpacked. */
 const INFLATED_MAX = 1024 * 1024 * 1024;
-
-type Handler = (event: EventView) => void | Promise<void>;
+const FLAGS_OFFSET = 17;
 
 export class TransactionReplay {
   readonly #context: ReplayContext;
   readonly #session: ApplySession;
   readonly #tx: Transaction;
-  readonly #rows: BinlogStatement;
+  readonly #facts: ErrorFacts;
+  readonly #rows: RowsReplay;
   readonly #statements: StatementReplay;
-  readonly #handlers: ReadonlyMap<number, Handler>;
-  readonly #tables = new Map<number, TableMap>();
   #batch: (string | Statement)[] = [];
   #batchBytes = 0;
   #begun = false;
-  /** Table of the last rows event: for error texts. */
-  #table: TableMap | null = null;
   #fde: FormatDescription;
-  rowsApplied = 0;
 
   constructor(context: ReplayContext, session: ApplySession, tx: Transaction, rows: BinlogStatementOptions) {
     this.#context = context;
     this.#session = session;
     this.#tx = tx;
-    this.#rows = new BinlogStatement(rows);
+    this.#facts = transactionFacts(tx);
+    this.#rows = new RowsReplay({
+      ...rows,
+      maxAllowedPacket: context.facts.maxAllowedPacket,
+      facts: this.#facts,
+    });
     this.#fde = tx.fde;
-    this.#statements = new StatementReplay(context, session, tx);
-    const T = EventType;
-    this.#handlers = new Map<number, Handler>([
-      [T.TABLE_MAP_EVENT, (event) => this.#onTableMap(event)],
-      [T.QUERY_EVENT, (event) => this.#onQuery(event)],
-      [T.MARIADB_QUERY_COMPRESSED_EVENT, (event) => this.#onCompressed(event)],
-      [
-        T.INTVAR_EVENT,
-        ({ buf, start, end }) =>
-          this.#statements.before(intvarStatement(decodeIntvar(buf, start + EVENT_HEADER_LENGTH, end))),
-      ],
-      [
-        T.RAND_EVENT,
-        ({ buf, start, end }) =>
-          this.#statements.before(randStatement(decodeRand(buf, start + EVENT_HEADER_LENGTH, end))),
-      ],
-      [
-        T.USER_VAR_EVENT,
-        async ({ buf, start, end }) =>
-          this.#statements.before(
-            userVariableStatement(
-              decodeUserVar(buf, start + EVENT_HEADER_LENGTH, end),
-              await context.collations(),
-            ),
-          ),
-      ],
-      [T.XID_EVENT, () => this.#commit()],
-      [T.XA_PREPARE_LOG_EVENT, (event) => this.#onXaPrepare(event)],
-      // Names and text: nothing to apply.
-      [T.GTID_LOG_EVENT, () => {}],
-      [T.GTID_TAGGED_LOG_EVENT, () => {}],
-      [T.ANONYMOUS_GTID_LOG_EVENT, () => {}],
-      [T.MARIADB_GTID_EVENT, () => {}],
-      [T.ROWS_QUERY_LOG_EVENT, () => {}],
-      [T.MARIADB_ANNOTATE_ROWS_EVENT, () => {}],
-    ]);
-    for (
-      let type = T.MARIADB_WRITE_ROWS_COMPRESSED_EVENT_V1;
-      type <= T.MARIADB_DELETE_ROWS_COMPRESSED_EVENT;
-      type++
-    ) {
-      (this.#handlers as Map<number, Handler>).set(type, (event) => this.#onCompressed(event));
-    }
+    this.#statements = new StatementReplay(context, session, tx, this.#facts);
+  }
+
+  get rowsApplied(): number {
+    return this.#rows.rowsApplied;
   }
 
   /** @throws what stops or delays the transaction; the session is then rolled back by the caller. */
   async run(events: Iterable<EventView>): Promise<void> {
-    if (
-      this.#tx.xid !== null &&
-      this.#context.progress.kind === 'table' &&
-      this.#tx.ending === 'xa-prepare'
-    ) {
-      return this.#notePrepared(this.#tx.xid);
+    const { ending, xid } = this.#tx;
+    if (ending === 'xa-prepare' && xid !== null && this.#context.progress.kind === 'table') {
+      return this.#notePrepared(xid);
     }
     await this.#session.prime(this.#tx.formatDescription);
     await this.#replay(events);
@@ -131,143 +83,80 @@ export class TransactionReplay {
 
   async #replay(events: Iterable<EventView>): Promise<void> {
     for (const event of events) {
-      if (isRowsEvent(event.type)) {
-        const full = this.#onRows(event);
-        if (await full) await full;
-        if (event.last) await this.#commit();
-        continue;
-      }
-      const handler = this.#handlers.get(event.type);
-      if (handler === undefined) {
-        const flags = event.buf.readUInt16LE(event.start + 17);
-        if ((flags & EventFlag.IGNORABLE) !== 0) continue;
-        throw this.#unsupported(
-          `a ${eventTypeName(event.type)}`,
-          'Load data with binlog_format=ROW on the source.',
-        );
-      }
-      const done = handler(event);
-      if (done) await done;
+      const done = isRowsEvent(event.type) ? this.#onRows(event) : this.#onOther(event);
+      if (done !== null) await done;
     }
+  }
+
+  #onOther(event: EventView): Promise<void> | null {
+    const handler = HANDLERS.get(event.type);
+    if (handler !== undefined) return handler.call(this, event) ?? null;
+    const flags = event.buf.readUInt16LE(event.start + FLAGS_OFFSET);
+    if ((flags & EventFlag.IGNORABLE) !== 0) return null;
+    throw this.#unsupported(
+      `a ${eventTypeName(event.type)}`,
+      'Use binlog_format=ROW in that session on the source.',
+    );
   }
 
   // ---- rows
 
-  #onTableMap({ buf, start, end }: EventView): void {
-    const map = decodeTableMap(buf, start + EVENT_HEADER_LENGTH, end);
-    this.#tables.set(map.tableId, map);
-    this.#rows.addTableMap(buf, start, end);
+  #onRows(event: EventView): Promise<void> | null {
+    this.#begin();
+    if (event.oversized !== null) return this.#onOversizedRows(event);
+    if (this.#rows.addRows(event, this.#fde)) this.#takeRows();
+    // A MariaDB group of one statement ends with its rows.
+    if (event.last) return this.#commit();
+    return this.#batchBytes >= BATCH_BYTES ? this.#send() : null;
   }
 
-  #onRows(event: EventView): Promise<void> | null {
-    const { buf, start, end, type } = event;
-    this.#begin();
-    if (event.oversized !== null) return this.#oversizedRows(event);
-    if (end - start < EVENT_HEADER_LENGTH + 6) {
-      throw new MillraceError('MALFORMED_EVENT', `a rows event of ${end - start} bytes`);
-    }
-    const tableId = buf.readUIntLE(start + EVENT_HEADER_LENGTH, 6);
-    this.#table = this.#tables.get(tableId) ?? null;
-    if (this.#table !== null) {
-      this.rowsApplied += countRows(
-        this.#table,
-        buf,
-        start + EVENT_HEADER_LENGTH,
-        end,
-        type,
-        this.#fde.postHeaderLengths,
-      );
-    }
-    this.#requirePacket(end - start);
-    const full = this.#rows.addRows(buf, start, end);
-    if (!this.#rows.inRowStatement) this.#tables.clear();
-    if (!full) return null;
+  /** The event is base64 encoded on its way from the relay log to the socket. */
+  async #onOversizedRows(event: EventView): Promise<void> {
     this.#takeRows();
-    return this.#batchBytes >= BATCH_BYTES ? this.#flush().then(() => {}) : null;
+    await this.#send();
+    const { length, sql } = this.#rows.oversized(event);
+    const reply = await this.#session.runStreaming(length, sql);
+    if (!reply.ok) throw applyError(reply, this.#rows.description, this.#facts);
+    if (event.last) await this.#commit();
   }
 
   #takeRows(): void {
-    if (this.#rows.isEmpty) return;
     const pieces = this.#rows.take();
+    if (pieces === null) return;
     for (const piece of pieces) this.#batchBytes += piece.length;
     this.#batch.push(pieces);
   }
 
-  /** The event is base64 encoded on its way from the relay log to the socket. */
-  async #oversizedRows({ buf, start, oversized }: EventView): Promise<void> {
-    const event = oversized!;
-    this.#table = this.#tables.get(buf.readUIntLE(start + EVENT_HEADER_LENGTH, 6)) ?? null;
-    this.#requirePacket(event.length);
-    this.#takeRows();
-    await this.#flush();
-    const maps = this.#rows.openMaps(buf, start);
-    let bytes = event.length;
-    for (const map of maps) bytes += map.length;
-    const header = this.#rows.oversizedHeader(buf, start, event.length);
-    function* raw(): Generator<Buffer> {
-      yield* maps;
-      let first = true;
-      for (const piece of event.pieces()) {
-        if (first) {
-          yield header;
-          if (piece.length > header.length) yield piece.subarray(header.length);
-          first = false;
-        } else yield piece;
-      }
-    }
-    function* sql(): Generator<Buffer> {
-      yield BINLOG_PREFIX;
-      yield* base64Pieces(raw());
-      yield BINLOG_SUFFIX;
-    }
-    const length = BINLOG_PREFIX.length + base64Length(bytes) + BINLOG_SUFFIX.length;
-    const reply = await this.#session.runStreaming(length, sql());
-    if (!reply.ok) throw applyError(reply, this.#doing(), this.#facts());
-    this.rowsApplied += 1;
-    if (!this.#rows.inRowStatement) this.#tables.clear();
-  }
-
-  #requirePacket(eventLength: number): void {
-    const max = this.#context.facts.maxAllowedPacket;
-    const need = base64Length(eventLength) + 64 * 1024;
-    if (need <= max) return;
-    throw new MillraceError(
-      'TARGET_CONFIG',
-      `a row event of ${eventLength} bytes does not fit the target's max_allowed_packet (${max})`,
-      {
-        hint: `SET GLOBAL max_allowed_packet=${Math.min(1 << 30, Math.ceil(need / (1 << 20)) * (1 << 20))} (or more) on the target and start again.`,
-        facts: this.#facts(),
-      },
-    );
-  }
-
-  /** Unpacks and handles the plain twin. */
-  #onCompressed(event: EventView): void | Promise<void> {
+  /** Unpacks a MariaDB event and handles its plain twin. */
+  onCompressed(event: EventView): Promise<void> | null {
     if (event.oversized !== null) {
       throw this.#unsupported(
         'a compressed event of more than 16 MiB',
         'Set log_bin_compress=OFF on the source for such rows.',
       );
     }
-    const plain = decompressMariadbEvent(
-      Buffer.from(event.buf.subarray(event.start, event.end)),
-      INFLATED_MAX,
-    );
-    const twin: EventView = {
-      type: plain[4]!,
-      buf: plain,
-      start: 0,
-      end: plain.length,
-      last: event.last,
-      oversized: null,
-    };
-    if (isRowsEvent(twin.type)) return this.#onRows(twin) ?? undefined;
-    return this.#onQuery(twin);
+    const buf = decompressMariadbEvent(Buffer.from(event.buf.subarray(event.start, event.end)), INFLATED_MAX);
+    const twin = { type: buf[4]!, buf, start: 0, end: buf.length, last: event.last, oversized: null };
+    return isRowsEvent(twin.type) ? this.#onRows(twin) : this.onQuery(twin);
+  }
+
+  onTableMap(event: EventView): void {
+    this.#rows.addTableMap(event);
   }
 
   // ---- statements
 
-  async #onQuery(event: EventView): Promise<void> {
+  /** A SET that belongs to the next statement. */
+  before(statement: string): void {
+    this.#statements.before(statement);
+  }
+
+  async onUserVar({ buf, start, end }: EventView): Promise<void> {
+    const variable = decodeUserVar(Buffer.from(buf.subarray(start, end)), EVENT_HEADER_LENGTH, end - start);
+    this.before(userVariableStatement(variable, await this.#context.collations()));
+  }
+
+  async onQuery(event: EventView): Promise<void> {
     if (event.oversized !== null) {
       throw this.#unsupported('a statement of more than 16 MiB', 'Split the statement on the source.');
     }
@@ -279,13 +168,7 @@ export class TransactionReplay {
       case 'commit':
         return this.#commit();
       case 'rollback':
-        if (this.#begun) {
-          throw this.#unsupported(
-            'a transaction that was rolled back on the source after it had changed non-transactional tables',
-            'Convert those tables to InnoDB on the source.',
-          );
-        }
-        return this.#commit();
+        return this.#onRollback();
       case 'xa-start':
       case 'xa-end':
         // Without a branch on the target (progress in a table) these are plain rows.
@@ -300,11 +183,19 @@ export class TransactionReplay {
     }
   }
 
+  #onRollback(): Promise<void> {
+    if (!this.#begun) return this.#commit();
+    throw this.#unsupported(
+      'changes of non-transactional tables in a transaction that was rolled back on the source',
+      'Convert those tables to InnoDB on the source.',
+    );
+  }
+
   /** A statement inside a transaction: DML in statement format, SAVEPOINT, CREATE TABLE … with its rows following. */
   async #inBody(event: EventView, query: QueryEvent): Promise<void> {
     this.#begin();
     this.#takeRows();
-    await this.#flush();
+    await this.#send();
     await this.#statements.runInTransaction(event, query);
   }
 
@@ -312,8 +203,8 @@ export class TransactionReplay {
   async #single(event: EventView, query: QueryEvent): Promise<void> {
     const begin = this.#beginStatements();
     if (await this.#statements.runAlone(event, query, begin)) return;
+    // Not committed yet, or nothing had to run: progress is recorded by an own commit.
     this.#batch.push(...begin);
-    // Nothing to run (a two-phase ALTER's other half): the transaction is committed empty.
     await this.#commit();
   }
 
@@ -328,6 +219,10 @@ export class TransactionReplay {
     if (!this.#begun) this.#batch.push(...this.#beginStatements());
   }
 
+  onXid(): Promise<void> {
+    return this.#commit();
+  }
+
   async #commit(): Promise<void> {
     this.#begin();
     this.#takeRows();
@@ -335,43 +230,44 @@ export class TransactionReplay {
     const record = this.#context.progress.record(this.#tx.id, this.#context.worker);
     if (record !== null) this.#batch.push(record);
     const replies = await this.#flush();
-    const last = replies.at(-1);
-    if (record !== null && last?.ok && last.affectedRows !== 1) throw this.#fenced();
-    await this.#session.execute(['COMMIT'], 'COMMIT', this.#facts());
+    if (record !== null && replies.at(-1)?.affectedRows !== 1) {
+      throw new MillraceError(
+        'FENCED',
+        'another Millrace has taken this target over: its progress rows carry a newer epoch',
+        {
+          hint: 'Run only one Millrace per channel and target. Nothing of this transaction was kept.',
+          facts: this.#facts,
+        },
+      );
+    }
+    await this.#session.execute(['COMMIT'], 'COMMIT', this.#facts);
   }
 
-  #fenced(): MillraceError {
-    return new MillraceError(
-      'FENCED',
-      'another Millrace has taken this target over: its progress rows carry a newer epoch',
-      {
-        hint: 'Run only one Millrace per channel and target. Nothing of this transaction was kept.',
-        facts: this.#facts(),
-      },
-    );
-  }
-
-  async #flush() {
+  #flush(): Promise<OkReply[]> {
     const batch = this.#batch;
     this.#batch = [];
     this.#batchBytes = 0;
-    return this.#session.execute(batch, this.#doing(), this.#facts());
+    return this.#session.execute(batch, this.#rows.description, this.#facts);
+  }
+
+  async #send(): Promise<void> {
+    await this.#flush();
   }
 
   // ---- XA
 
-  async #onXaPrepare({ buf, start, end }: EventView): Promise<void> {
+  async onXaPrepare({ buf, start, end }: EventView): Promise<void> {
     const xa = decodeXaPrepare(buf, start + EVENT_HEADER_LENGTH, end);
     if (this.#context.progress.kind === 'table') {
       // Of a prepared branch that is being committed only the rows are wanted here; one phase is a commit.
       if (xa.onePhase) await this.#commit();
       return;
     }
+    const statement = xa.onePhase ? `XA COMMIT ${xidLiteral(xa)} ONE PHASE` : `XA PREPARE ${xidLiteral(xa)}`;
     this.#begin();
     this.#takeRows();
-    await this.#flush();
-    const statement = xa.onePhase ? `XA COMMIT ${xidLiteral(xa)} ONE PHASE` : `XA PREPARE ${xidLiteral(xa)}`;
-    await this.#session.execute([statement], xa.onePhase ? 'XA COMMIT' : 'XA PREPARE', this.#facts());
+    await this.#send();
+    await this.#session.execute([statement], xa.onePhase ? 'XA COMMIT' : 'XA PREPARE', this.#facts);
   }
 
   /**
@@ -389,13 +285,11 @@ export class TransactionReplay {
   async #completeXa(event: EventView, query: QueryEvent, commit: boolean): Promise<void> {
     if (this.#context.progress.kind === 'gtid') return this.#single(event, query);
     const text = event.buf.toString('latin1', query.sqlStart, query.sqlEnd);
-    const xid = xidOfStatement(text);
-    const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xid)}`;
-    const rows = await this.#session.query(
+    const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xidOfStatement(text))}`;
+    const [row] = await this.#session.query(
       `SELECT relay_file, relay_offset FROM millrace.prepared WHERE ${where}`,
       'a look at the prepared transactions',
     );
-    const row = rows[0];
     if (row === undefined) {
       throw this.#unsupported(
         `'${text.slice(0, 200)}', whose branch was prepared before Millrace began`,
@@ -403,7 +297,10 @@ export class TransactionReplay {
       );
     }
     if (commit) {
-      const stored = this.#context.readTransaction({ fileNumber: Number(row[0]), offset: Number(row[1]) });
+      const stored = this.#context.readTransaction({
+        fileNumber: Number(row[0]),
+        offset: Number(row[1]),
+      });
       this.#fde = stored.fde;
       await this.#session.prime(stored.formatDescription);
       await this.#replay(stored.events);
@@ -418,29 +315,86 @@ export class TransactionReplay {
     await this.#commit();
   }
 
-  // ---- texts
-
-  #doing(): string {
-    const table = this.#table;
-    return table === null ? 'a transaction' : `row events on ${table.database}.${table.table}`;
-  }
-
-  #facts() {
-    return {
-      transaction: transactionIdText(this.#tx.id),
-      file: `relay-bin.${String(this.#tx.location.fileNumber).padStart(6, '0')}`,
-      offset: this.#tx.location.offset,
-    };
-  }
-
   #unsupported(what: string, hint: string): MillraceError {
     return new MillraceError(
       'UNSUPPORTED',
       `the transaction contains ${what}, which cannot be applied exactly`,
-      {
-        hint,
-        facts: this.#facts(),
-      },
+      { hint, facts: this.#facts },
     );
   }
+}
+
+/** Null, or nothing: done. */
+type Handler = (this: TransactionReplay, event: EventView) => Promise<void> | null | undefined | void;
+
+const nothing: Handler = () => {};
+const compressed: Handler = function (event) {
+  return this.onCompressed(event);
+};
+
+const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
+  [
+    EventType.TABLE_MAP_EVENT,
+    function (event) {
+      this.onTableMap(event);
+    },
+  ],
+  [
+    EventType.QUERY_EVENT,
+    function (event) {
+      return this.onQuery(event);
+    },
+  ],
+  [
+    EventType.XID_EVENT,
+    function () {
+      return this.onXid();
+    },
+  ],
+  [
+    EventType.INTVAR_EVENT,
+    function ({ buf, start, end }) {
+      this.before(intvarStatement(decodeIntvar(buf, start + EVENT_HEADER_LENGTH, end)));
+    },
+  ],
+  [
+    EventType.RAND_EVENT,
+    function ({ buf, start, end }) {
+      this.before(randStatement(decodeRand(buf, start + EVENT_HEADER_LENGTH, end)));
+    },
+  ],
+  [
+    EventType.USER_VAR_EVENT,
+    function (event) {
+      return this.onUserVar(event);
+    },
+  ],
+  [
+    EventType.XA_PREPARE_LOG_EVENT,
+    function (event) {
+      return this.onXaPrepare(event);
+    },
+  ],
+  [EventType.MARIADB_QUERY_COMPRESSED_EVENT, compressed],
+  [EventType.MARIADB_WRITE_ROWS_COMPRESSED_EVENT_V1, compressed],
+  [EventType.MARIADB_UPDATE_ROWS_COMPRESSED_EVENT_V1, compressed],
+  [EventType.MARIADB_DELETE_ROWS_COMPRESSED_EVENT_V1, compressed],
+  [EventType.MARIADB_WRITE_ROWS_COMPRESSED_EVENT, compressed],
+  [EventType.MARIADB_UPDATE_ROWS_COMPRESSED_EVENT, compressed],
+  [EventType.MARIADB_DELETE_ROWS_COMPRESSED_EVENT, compressed],
+  // They name the transaction or describe it: nothing to apply.
+  [EventType.GTID_LOG_EVENT, nothing],
+  [EventType.GTID_TAGGED_LOG_EVENT, nothing],
+  [EventType.ANONYMOUS_GTID_LOG_EVENT, nothing],
+  [EventType.MARIADB_GTID_EVENT, nothing],
+  [EventType.ROWS_QUERY_LOG_EVENT, nothing],
+  [EventType.MARIADB_ANNOTATE_ROWS_EVENT, nothing],
+]);
+
+function transactionFacts(tx: Transaction): ErrorFacts {
+  return {
+    transaction: transactionIdText(tx.id),
+    file: relayFileName(tx.location.fileNumber),
+    offset: tx.location.offset,
+  };
 }

@@ -3,7 +3,7 @@
  */
 import type { WireConnection } from '../wire/connection.ts';
 import { intentDoneStatement, settleIntent } from './ddl-intent.ts';
-import type { TableProgress } from './table-progress.ts';
+import { hexLiteral, type TableProgress } from './table-progress.ts';
 import type { TargetFacts } from './target-facts.ts';
 
 export interface TableSettlement {
@@ -23,11 +23,7 @@ export async function settleTable(
 ): Promise<TableSettlement> {
   const channel = progress.channelLiteral;
   const settled = await settleIntent(control, channel, facts);
-  const prepared = await control.query(
-    `SELECT MIN(relay_file) AS file FROM millrace.prepared WHERE channel=${channel}`,
-  );
-  const file = prepared[0]?.file ?? null;
-  const preparedFile = file === null ? null : Number(file);
+  const preparedFile = await oldestFile(control, channel);
   if (settled === 'none') return { createdBefore: null, preparedFile, note: null };
   const note = { transaction: settled.id, statement: settled.kind, ran: settled.done };
   if (!settled.done || settled.rowsFollow) {
@@ -38,4 +34,17 @@ export async function settleTable(
   }
   await progress.settleDone(settled.id);
   return { createdBefore: null, preparedFile, note };
+}
+
+/** The oldest relay file with a branch that is prepared and undecided; null: none. */
+export function oldestPreparedFile(control: WireConnection, channel: string): Promise<number | null> {
+  return oldestFile(control, hexLiteral(channel));
+}
+
+async function oldestFile(control: WireConnection, channelLiteral: string): Promise<number | null> {
+  const rows = await control.query(
+    `SELECT MIN(relay_file) AS file FROM millrace.prepared WHERE channel=${channelLiteral}`,
+  );
+  const file = rows[0]?.file ?? null;
+  return file === null ? null : Number(file);
 }

@@ -1,0 +1,150 @@
+/**
+ * The row events of one transaction on their way into BINLOG statements: gathered, counted, checked against the target's
+ * packet size; an event too large to be held passes through in pieces.
+ */
+import { type ErrorFacts, MillraceError } from '../base/errors.ts';
+import { EVENT_HEADER_LENGTH } from '../binlog/event-header.ts';
+import type { FormatDescription } from '../binlog/format-description.ts';
+import { countRows } from '../binlog/row-images.ts';
+import { decodeTableMap, type TableMap } from '../binlog/table-map.ts';
+import {
+  BINLOG_PREFIX,
+  BINLOG_SUFFIX,
+  BinlogStatement,
+  type BinlogStatementOptions,
+  base64Length,
+  base64Pieces,
+  type StatementPieces,
+} from './binlog-statement.ts';
+import type { EventView } from './transaction.ts';
+
+const TABLE_ID_LENGTH = 6;
+/** What a statement needs besides its rows event: table maps, BINLOG, quotes. */
+const STATEMENT_OVERHEAD = 64 * 1024;
+
+export interface RowsReplayOptions extends BinlogStatementOptions {
+  readonly maxAllowedPacket: number;
+  readonly facts: ErrorFacts;
+}
+
+export class RowsReplay {
+  readonly #options: RowsReplayOptions;
+  readonly #statement: BinlogStatement;
+  readonly #tables = new Map<number, TableMap>();
+  /** Table of the last rows event: for error texts. */
+  #table: TableMap | null = null;
+  rowsApplied = 0;
+
+  constructor(options: RowsReplayOptions) {
+    this.#options = options;
+    this.#statement = new BinlogStatement(options);
+  }
+
+  addTableMap({ buf, start, end }: EventView): void {
+    const map = decodeTableMap(buf, start + EVENT_HEADER_LENGTH, end);
+    this.#tables.set(map.tableId, map);
+    this.#statement.addTableMap(buf, start, end);
+  }
+
+  /** True: the statement is full and must be taken. */
+  addRows({ buf, start, end, type }: EventView, fde: FormatDescription): boolean {
+    const table = this.#findTable(buf, start, end);
+    this.#requirePacket(end - start);
+    const full = this.#statement.addRows(buf, start, end);
+    if (table !== null) {
+      this.rowsApplied += countRows(
+        table,
+        buf,
+        start + EVENT_HEADER_LENGTH,
+        end,
+        type,
+        fde.postHeaderLengths,
+      );
+    }
+    this.#leaveRowStatement();
+    return full;
+  }
+
+  /** Null: nothing is gathered. */
+  take(): StatementPieces | null {
+    return this.#statement.isEmpty ? null : this.#statement.take();
+  }
+
+  /** A whole BINLOG statement around one oversized event; what was gathered must have been taken. */
+  oversized(event: EventView): { readonly length: number; readonly sql: Iterable<Buffer> } {
+    const { buf, start, end } = event;
+    const { length: eventLength, pieces } = event.oversized!;
+    this.#findTable(buf, start, end);
+    this.#requirePacket(eventLength);
+    const maps = this.#statement.openMaps(buf, start);
+    const header = this.#statement.oversizedHeader(buf, start, eventLength);
+    let bytes = eventLength;
+    for (const map of maps) bytes += map.length;
+    // A huge event holds one row, or few: it is not read a second time to count them.
+    this.rowsApplied += 1;
+    this.#leaveRowStatement();
+    return {
+      length: BINLOG_PREFIX.length + base64Length(bytes) + BINLOG_SUFFIX.length,
+      sql: oversizedSql(maps, header, pieces),
+    };
+  }
+
+  /** For error texts. */
+  get description(): string {
+    const table = this.#table;
+    return table === null ? 'a transaction' : `row events on ${table.database}.${table.table}`;
+  }
+
+  #findTable(buf: Buffer, start: number, end: number): TableMap | null {
+    if (end - start < EVENT_HEADER_LENGTH + TABLE_ID_LENGTH) {
+      throw new MillraceError('MALFORMED_EVENT', `a rows event of ${end - start} bytes`);
+    }
+    this.#table = this.#tables.get(buf.readUIntLE(start + EVENT_HEADER_LENGTH, TABLE_ID_LENGTH)) ?? null;
+    return this.#table;
+  }
+
+  #leaveRowStatement(): void {
+    if (!this.#statement.inRowStatement) this.#tables.clear();
+  }
+
+  #requirePacket(eventLength: number): void {
+    const max = this.#options.maxAllowedPacket;
+    const need = base64Length(eventLength) + STATEMENT_OVERHEAD;
+    if (need <= max) return;
+    const wanted = Math.min(1 << 30, Math.ceil(need / (1 << 20)) * (1 << 20));
+    throw new MillraceError(
+      'TARGET_CONFIG',
+      `a row event of ${eventLength} bytes does not fit the target's max_allowed_packet (${max})`,
+      {
+        hint: `SET GLOBAL max_allowed_packet=${wanted} (or more) on the target and start again.`,
+        facts: this.#options.facts,
+      },
+    );
+  }
+}
+
+function* oversizedSql(
+  maps: readonly Buffer[],
+  header: Buffer,
+  pieces: () => Iterable<Buffer>,
+): Generator<Buffer> {
+  yield BINLOG_PREFIX;
+  yield* base64Pieces(withHeader(maps, header, pieces));
+  yield BINLOG_SUFFIX;
+}
+
+/** The event's own first bytes are replaced by `header`. */
+function* withHeader(
+  maps: readonly Buffer[],
+  header: Buffer,
+  pieces: () => Iterable<Buffer>,
+): Generator<Buffer> {
+  yield* maps;
+  yield header;
+  let skip = header.length;
+  for (const piece of pieces()) {
+    const from = Math.min(skip, piece.length);
+    skip -= from;
+    if (from < piece.length) yield piece.subarray(from);
+  }
+}
