@@ -3,9 +3,11 @@
  */
 import { GtidSet } from '../../src/binlog/gtid-set.ts';
 import { parsePositionSet } from '../../src/binlog/position-set.ts';
+import { compressedDecoders } from './compressed-decoders.ts';
 import type { Corpus } from './corpus.ts';
 import { eventDecoders } from './event-decoders.ts';
 import type { FuzzDecoder } from './fuzzer.ts';
+import { relayDecoders } from './relay-decoders.ts';
 import { rowDecoders } from './row-decoders.ts';
 import { wireDecoders } from './wire-decoders.ts';
 
@@ -16,7 +18,9 @@ export function listDecoders(corpus: Corpus): FuzzDecoder[] {
     positionText,
     ...eventDecoders(corpus),
     ...rowDecoders(corpus),
+    ...compressedDecoders(corpus),
     ...wireDecoders(),
+    ...relayDecoders(corpus),
   ];
 }
 

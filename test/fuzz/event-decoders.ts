@@ -2,12 +2,14 @@
  * Format descriptions, checksums, control events, statements, and the grammar of a transaction.
  */
 import { verifyEvent } from '../../src/binlog/checksum.ts';
+import { type BinlogEvent, decodeEvent } from '../../src/binlog/decode-event.ts';
 import { EVENT_HEADER_LENGTH, EventType } from '../../src/binlog/event-header.ts';
 import {
   decodeFormatDescription,
   type FormatDescription,
   neutralFormatDescription,
 } from '../../src/binlog/format-description.ts';
+import { GtidSet } from '../../src/binlog/gtid-set.ts';
 import { decodeQuery, queryVerb } from '../../src/binlog/query-event.ts';
 import { TransactionBoundary } from '../../src/binlog/transaction-boundary.ts';
 import { type Corpus, eventsOfType, FLAVOURS, runsOf } from './corpus.ts';
@@ -20,7 +22,7 @@ const RUN_LENGTH = 12;
 const RUN_BYTES_MAX = 8 * 1024;
 
 export function eventDecoders(corpus: Corpus): FuzzDecoder[] {
-  return [formatDescriptions(corpus), ...statements(corpus), ...grammar(corpus)];
+  return [formatDescriptions(corpus), ...events(corpus), ...statements(corpus), ...grammar(corpus)];
 }
 
 /** The first description of each flavour: what the other decoders are told about the file. */
@@ -43,6 +45,31 @@ function formatDescriptions(corpus: Corpus): FuzzDecoder {
       return [description, whole, neutral];
     },
   };
+}
+
+/** Every type of the corpus through the one switch; the type byte itself is damaged like any other. */
+function events(corpus: Corpus): FuzzDecoder[] {
+  return FLAVOURS.flatMap((flavour) => {
+    const description = descriptionOf(corpus, flavour);
+    if (description === null) return [];
+    return [
+      {
+        name: `event-${flavour}`,
+        weight: 4,
+        seeds: eventsOfType(corpus, Object.values(EventType), 40, flavour),
+        run: (buf: Buffer, start: number, end: number) =>
+          comparable(decodeEvent(buf, start, end, description)),
+      },
+    ];
+  });
+}
+
+/** A set shows nothing to a deep comparison; its text does. */
+function comparable(event: BinlogEvent): unknown {
+  return Object.entries(event).map(([key, value]) => [
+    key,
+    value instanceof GtidSet ? value.toString() : value,
+  ]);
 }
 
 function statements(corpus: Corpus): FuzzDecoder[] {

@@ -19,6 +19,7 @@ import { repositoryRoot, temporaryFolder } from '../support/repository.ts';
 import { readCorpus } from './corpus.ts';
 import { listDecoders } from './decoders.ts';
 import { emptyStats, type Finding, type FuzzDecoder, type FuzzStats, findingName, fuzz } from './fuzzer.ts';
+import { removeFuzzFolder } from './relay-decoders.ts';
 
 const PROCESSES = 2;
 const SAVED_PER_DECODER_MAX = 5;
@@ -45,12 +46,12 @@ function loadDecoders(corpus: string): FuzzDecoder[] {
   return listDecoders(readCorpus(corpus));
 }
 
-function runTask(task: Task): void {
+async function runTask(task: Task): Promise<void> {
   const decoder = loadDecoders(task.corpus).find((each) => each.name === task.decoder);
   if (decoder === undefined) throw new Error(`no decoder ${task.decoder}`);
   const { inputFile } = task;
   const send = (report: ChildReport): void => void process.send!(report);
-  const stats = fuzz(decoder, {
+  const stats = await fuzz(decoder, {
     seed: task.seed,
     from: task.from,
     to: task.to,
@@ -59,6 +60,7 @@ function runTask(task: Task): void {
     ...(inputFile === null ? {} : { onInput: (input: Buffer) => writeFileSync(inputFile, input) }),
     onFinding: (finding) => send({ ...finding, type: 'finding', input: finding.input.toString('base64') }),
   });
+  removeFuzzFolder();
   process.send!({ type: 'done', stats } satisfies ChildReport, () => process.exit(0));
 }
 
@@ -213,5 +215,5 @@ function printTable(totals: ReadonlyMap<string, FuzzStats>, seconds: number): vo
   console.log(`${seconds.toFixed(0)} s, ${Math.round(all.inputs / seconds)} inputs/s`);
 }
 
-if (process.argv[2] === '--task') runTask(JSON.parse(process.argv[3]!) as Task);
+if (process.argv[2] === '--task') await runTask(JSON.parse(process.argv[3]!) as Task);
 else await coordinate();
