@@ -23,6 +23,8 @@ const WHAT = 'zstd frame';
 const MAGIC = 0xfd2fb528;
 const WINDOW_MAX = 1 << 27;
 const BLOCK_MAX = 128 * 1024;
+/** A frame gets at least a block of window, however small its content. */
+const WINDOWS_SPARE = 32 * BLOCK_MAX;
 const BLOCK_HEADER_LENGTH = 3;
 const FRAME_CHECKSUM_LENGTH = 4;
 const FIXED_HEADER_LENGTH = 5;
@@ -57,7 +59,7 @@ export class ZstdStream {
   /** `contentMax`: more than this never comes out. */
   constructor(contentMax: number) {
     this.#contentLeft = contentMax;
-    this.#windowsLeft = WINDOW_MAX + contentMax;
+    this.#windowsLeft = 4 * contentMax + WINDOWS_SPARE;
   }
 
   /**
