@@ -62,7 +62,8 @@ export class RelayFileScan {
   readonly #boundary: TransactionBoundary;
   readonly #closedCleanly: boolean;
   #sourceAt: number;
-  #sawBeginnings = false;
+  /** A transaction began without a GTID event: the source does not write them. */
+  #sawUnnamed = false;
 
   /** Throws RELAY_CORRUPT when the header is not whole. The file stays the caller's to close. */
   constructor(fd: number, path: string) {
@@ -105,12 +106,12 @@ export class RelayFileScan {
       return true;
     }
     this.#sourceAt = nextSourcePosition(this.#sourceAt, blocks.logPos, blocks.rawLength);
-    if (BEGINNINGS.has(blocks.type)) this.#sawBeginnings = true;
     let ended: boolean;
     let id: TransactionId | null = null;
     try {
       const place = this.#boundary.feed(blocks.buf, blocks.start, blocks.end);
       ended = place === 'end' || place === 'single';
+      if ((place === 'begin' || place === 'single') && !BEGINNINGS.has(blocks.type)) this.#sawUnnamed = true;
       if (ended) {
         id = transactionId(this.header.kind, this.#boundary.head, this.header.sourceFile, this.#sourceAt);
         if (id === null) throw new Error('a transaction without a GTID');
@@ -135,8 +136,7 @@ export class RelayFileScan {
     const at = this.#blocks.offset;
     if (this.#closedCleanly) throw corrupt(this.path, at, `${reason}, and it had been closed`);
     if (this.header.fde.checksum === 'crc32') {
-      const begins =
-        this.#sawBeginnings || this.header.kind !== 'position' ? beginsTransaction : beginsUnnamed;
+      const begins = this.#sawUnnamed ? beginsUnnamed : beginsTransaction;
       const later = findTransaction(this.#fd, this.path, at + 1, this.size, begins);
       if (later !== null)
         throw corrupt(this.path, at, `${reason}, and transactions follow at offset ${later}`);

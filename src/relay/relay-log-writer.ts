@@ -72,6 +72,7 @@ export class RelayLogWriter {
   #file: RelayFile | null = null;
   #streaming = false;
   #dead: MillraceError | null = null;
+  #closed = false;
 
   readonly #buffer: Buffer;
   /** Ended and not yet published. */
@@ -282,18 +283,17 @@ export class RelayLogWriter {
   /** Drops the unfinished transaction, syncs, clears IN_USE. A dead writer only gives its descriptor back. */
   async close(): Promise<void> {
     const file = this.#file;
-    if (file === null) return;
+    if (file === null || this.#closed) return;
+    this.#closed = true;
     try {
-      if (this.#dead === null) {
-        this.abandon();
-        await this.sync();
-        if (!file.closed) this.#attempt(() => file.clearInUse());
-      }
+      if (this.#dead !== null) return;
+      this.abandon();
+      await this.sync();
+      if (!file.closed) this.#attempt(() => file.clearInUse());
     } finally {
       this.#streaming = false;
       this.#dead ??= new MillraceError('INTERNAL', 'the relay log writer is closed');
       file.retire();
-      this.#file = null;
     }
   }
 

@@ -3,6 +3,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { EventType } from '../../src/binlog/event-header.ts';
 import {
   checksumLength,
   decodeFormatDescription,

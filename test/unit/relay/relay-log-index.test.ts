@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
@@ -63,11 +63,9 @@ test('the files of the directory are found, and nothing else', () => {
   expect(listRelayFiles(join(relay.dir, 'not there'))).toEqual([]);
 });
 
-test('a directory that cannot be written leaves the old index', () => {
-  if (process.getuid?.() === 0) return;
+test('an index that cannot be replaced stays as it was', () => {
   writeRelayLogIndex(relay.dir, [1]);
-  chmodSync(relay.dir, 0o500);
+  mkdirSync(join(relay.dir, 'relay-bin.index.tmp'));
   expect(() => writeRelayLogIndex(relay.dir, [1, 2])).toThrow(expect.objectContaining({ code: 'DISK' }));
-  chmodSync(relay.dir, 0o700);
   expect(readRelayLogIndex(relay.dir)).toEqual([1]);
 });
