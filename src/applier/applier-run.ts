@@ -12,6 +12,7 @@
 import { MillraceError, toPlain } from '../base/errors.ts';
 import { type Logger, sleep, systemClock } from '../base/runtime.ts';
 import type { PositionKind, PositionSet, TransactionId } from '../binlog/position-set.ts';
+import { TableMapCache } from '../binlog/table-map-cache.ts';
 import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
 import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import { locate } from '../relay/relay-log-location.ts';
@@ -74,6 +75,7 @@ export class ApplierRun {
   #admitted = 0;
   #wake: () => void = () => {};
   #failure: unknown = null;
+  readonly #tableMaps = new TableMapCache();
   #collations: Promise<Collations> | null = null;
   #sinceCheckpoint = 0;
   #checkpointDue: () => void = () => {};
@@ -210,6 +212,7 @@ export class ApplierRun {
       worker,
       channel: hexLiteral(channel),
       createdBefore,
+      tableMaps: this.#tableMaps,
       collations: () => (this.#collations ??= readCollations(this.#target!.control)),
       readTransaction: (location: Parameters<typeof readStoredTransaction>[2]): StoredTransaction =>
         readStoredTransaction(relayDir, published, location),

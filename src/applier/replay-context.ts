@@ -2,6 +2,7 @@
  * What a replay needs from its surroundings: the target's facts, progress, and a way back into the relay log.
  */
 import type { FormatDescription } from '../binlog/format-description.ts';
+import type { TableMapCache } from '../binlog/table-map-cache.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
 import type { Progress } from '../target/progress.ts';
 import type { TargetFacts } from '../target/target-facts.ts';
@@ -24,6 +25,7 @@ export interface ReplayContext {
   readonly channel: string;
   /** The CREATE TABLE of this transaction ran before a crash; its rows did not. */
   readonly createdBefore: string | null;
+  readonly tableMaps: TableMapCache;
   collations(): Promise<Collations>;
   /** @throws RELAY_CORRUPT when no transaction begins there any more. */
   readTransaction(location: RelayPosition): StoredTransaction;

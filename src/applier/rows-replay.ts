@@ -5,8 +5,9 @@
 import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { EVENT_HEADER_LENGTH } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
-import { countRows } from '../binlog/row-images.ts';
-import { decodeTableMap, type TableMap } from '../binlog/table-map.ts';
+import { countRows, hasKnownLengths } from '../binlog/row-images.ts';
+import { DUMMY_TABLE_IDS, type TableMap } from '../binlog/table-map.ts';
+import type { TableMapCache } from '../binlog/table-map-cache.ts';
 import {
   BINLOG_PREFIX,
   BINLOG_SUFFIX,
@@ -24,6 +25,7 @@ const STATEMENT_OVERHEAD = 64 * 1024;
 
 export interface RowsReplayOptions extends BinlogStatementOptions {
   readonly maxAllowedPacket: number;
+  readonly tableMaps: TableMapCache;
   readonly facts: ErrorFacts;
 }
 
@@ -41,7 +43,7 @@ export class RowsReplay {
   }
 
   addTableMap({ buf, start, end }: EventView): void {
-    const map = decodeTableMap(buf, start + EVENT_HEADER_LENGTH, end);
+    const map = this.#options.tableMaps.get(buf, start + EVENT_HEADER_LENGTH, end);
     this.#tables.set(map.tableId, map);
     this.#statement.addTableMap(buf, start, end);
   }
@@ -49,9 +51,12 @@ export class RowsReplay {
   /** True: the statement is full and must be taken. */
   addRows({ buf, start, end, type }: EventView, fde: FormatDescription): boolean {
     const table = this.#findTable(buf, start, end);
+    // The source ends a row statement that changed nothing with an event of no table and no rows.
+    if (table === null && !this.#statement.inRowStatement && isDummy(buf, start)) return false;
     this.#requirePacket(end - start);
     const full = this.#statement.addRows(buf, start, end);
-    if (table !== null) {
+    // Old MariaDB temporals do not tell their lengths: such rows are passed on uncounted.
+    if (table !== null && hasKnownLengths(table, fde.flavour)) {
       this.rowsApplied += countRows(
         table,
         buf,
@@ -121,6 +126,10 @@ export class RowsReplay {
       },
     );
   }
+}
+
+function isDummy(buf: Buffer, start: number): boolean {
+  return DUMMY_TABLE_IDS.includes(buf.readUIntLE(start + EVENT_HEADER_LENGTH, TABLE_ID_LENGTH));
 }
 
 function* oversizedSql(

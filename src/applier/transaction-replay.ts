@@ -61,6 +61,7 @@ export class TransactionReplay {
     this.#rows = new RowsReplay({
       ...rows,
       maxAllowedPacket: context.facts.maxAllowedPacket,
+      tableMaps: context.tableMaps,
       facts: this.#facts,
     });
     this.#fde = tx.fde;
