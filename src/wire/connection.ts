@@ -76,6 +76,7 @@ interface DriverConnection extends mysql.Connection {
   stream: net.Socket;
   connectTimeout: NodeJS.Timeout | null;
   _handleNetworkError(error: unknown): void;
+  _resetSequenceId(): void;
   addCommand(command: DriverCommand): void;
   writePacket(packet: DriverPacket): void;
   _command?: unknown;
@@ -317,6 +318,8 @@ class DriverWireConnection implements WireConnection {
       this.#driver.addCommand({
         execute: (reply, driver) => {
           if (reply === undefined) {
+            // mysql2's own commands do this in their base class; without it the server sees packets out of order.
+            driver._resetSequenceId();
             driver.writePacket({
               buffer: packet,
               length: () => packet.length,
