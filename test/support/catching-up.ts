@@ -3,8 +3,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { executedSet } from './equality.ts';
-import type { MillraceProcess } from './millrace-process.ts';
+import type { MillraceProcess, MillraceStatus } from './millrace-process.ts';
 import type { TestServer } from './test-server.ts';
+
+const STATUS_PERIOD_MS = 2000;
 
 /**
  * With progress gtid the target's own gtid_executed tells; otherwise what Millrace says it has executed. Rejects with
@@ -19,6 +21,7 @@ export async function waitUntilCaughtUp(
   const progress = options.progress ?? (source.flavour === 'mysql' ? 'gtid' : 'table');
   const wanted = await executedSet(source);
   const deadline = Date.now() + timeoutMs;
+  let lookAgain = Date.now() + STATUS_PERIOD_MS;
   let has = '';
   for (;;) {
     has = await executedOn(target, progress, millrace).catch(() => has);
@@ -27,6 +30,11 @@ export async function waitUntilCaughtUp(
       throw new Error(
         `Millrace ended before it caught up\nsource: ${wanted}\ntarget: ${has}\n${millrace.tail()}`,
       );
+    }
+    if (millrace !== undefined && Date.now() > lookAgain) {
+      const stopped = stoppedPart(await millrace.status());
+      if (stopped !== null) throw new Error(`Millrace cannot catch up: ${stopped}\n${millrace.tail()}`);
+      lookAgain = Date.now() + STATUS_PERIOD_MS;
     }
     if (Date.now() > deadline) {
       const words =
@@ -37,6 +45,15 @@ export async function waitUntilCaughtUp(
     }
     await delay(50);
   }
+}
+
+/** What will not go on by itself; null: everything runs or is tried again. */
+function stoppedPart(status: MillraceStatus | null): string | null {
+  const channel = status?.channels[0];
+  if (channel === undefined) return null;
+  if (channel.reader.state === 'stopped') return `the reader has stopped: ${channel.reader.reason}`;
+  const target = channel.targets.find(({ state }) => state === 'stopped');
+  return target === undefined ? null : `target ${target.name} has stopped: ${target.reason}`;
 }
 
 async function executedOn(
