@@ -55,7 +55,7 @@ export function printReport(figures: DemoFigures): void {
   for (const difference of equality.differences.slice(0, 10)) console.log(styleText('red', difference));
 }
 
-const PLAIN = { style: { head: [], border: [] } };
+const PLAIN = { style: { head: [], border: [], compact: true } };
 
 function right(value: number): { content: string; hAlign: 'right' } {
   return { content: String(value), hAlign: 'right' };

@@ -64,7 +64,7 @@ async function main(): Promise<boolean> {
   const { differences } = await compareServers(source, target);
   const equal = differences.length === 0;
 
-  const table = new Table({ style: { head: [], border: [] } });
+  const table = new Table({ style: { head: [], border: [], compact: true } });
   table.push(
     [
       'transaction',

@@ -38,7 +38,7 @@ function seconds(quantiles: Quantiles | null): string {
 }
 
 function print(result: TortureResult): void {
-  const table = new Table({ style: { head: [], border: [] } });
+  const table = new Table({ style: { head: [], border: [], compact: true } });
   table.push(
     [
       'servers',
