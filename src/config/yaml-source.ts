@@ -37,7 +37,8 @@ export class YamlSource {
       this.#add(error.pos[0], syntaxMessage(error.code, error.message));
     }
     for (const warning of this.#document.warnings) {
-      this.#add(warning.pos[0], 'YAML tags are not used here; if this is text, put it in quotes');
+      const tagged = warning.pos[1] + text.slice(warning.pos[1]).search(/\S|$/);
+      this.#add(warning.pos[0], 'YAML tags are not used here; if this is text, put it in quotes', tagged);
     }
     if (this.problems.length > 0) return;
     visit(this.#document, {
@@ -134,16 +135,17 @@ export class YamlSource {
     return this.#document.contents?.range?.[0] ?? 0;
   }
 
-  #add(offset: number, message: string): void {
-    this.problems.push(this.#problem(offset, this.#pathAt(offset), message, 'CONFIG'));
+  /** `valueOffset`: where the value begins that the problem belongs to. */
+  #add(offset: number, message: string, valueOffset = offset): void {
+    this.problems.push(this.#problem(offset, this.#pathAt(valueOffset), message, 'CONFIG'));
   }
 
-  /** The path of the scalar or alias that begins at `offset`; empty when there is none. */
+  /** The path of the key, scalar or alias that begins at `offset`; empty when there is none. */
   #pathAt(offset: number): string {
     let found = '';
     visit(this.#document, {
-      Node: (key, node, ancestors) => {
-        if (node.range?.[0] !== offset || !(isScalar(node) || isAlias(node))) return;
+      Node: (_key, node, ancestors) => {
+        if (!(isScalar(node) || isAlias(node)) || node.range?.[0] !== offset) return;
         const path: (string | number)[] = [];
         for (const [depth, ancestor] of ancestors.entries()) {
           if (typeof ancestor === 'object' && ancestor !== null && 'key' in ancestor) {
@@ -153,7 +155,7 @@ export class YamlSource {
             path.push((ancestor as { items: unknown[] }).items.indexOf(child));
           }
         }
-        if (typeof key !== 'string' || key === 'value') found = pathText(path);
+        found = pathText(path);
       },
     });
     return found;

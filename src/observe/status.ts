@@ -94,7 +94,7 @@ function composeChannel(snapshot: ChannelSnapshot, nowMs: number): ChannelStatus
   const view: ReaderView = {
     state: reader.state.at,
     reason: readerReason(snapshot, nowMs),
-    retrieved_gtid_set: status?.retrieved ?? null,
+    retrieved_gtid_set: snapshot.machine.kind === null ? null : (status?.retrieved ?? null),
     source_file: status?.sourceFile ?? null,
     source_position: status?.sourcePosition ?? 0,
     transactions_received: status?.transactionsReceived ?? 0,
