@@ -1,9 +1,10 @@
 /**
  * Zstandard decompression in bounded steps (RFC 8878), for bytes that are not trusted.
  *
- * fzstd does the work; this walks the frames and hands it one block at a time. So one step gives at most 128 KiB however
- * high the ratio, the reader decides when the next step is taken, and sizes that cannot be right are refused before
- * anything is allocated for them (zstd-block-check.ts for what stands inside of a block):
+ * fzstd does the work; this walks the frames and hands it one block at a time. So one step gives at most 128 KiB (three times
+ * that at the start of a frame, of which fzstd holds back 18 bytes) however high the ratio, and the reader decides when the
+ * next step is taken. Sizes that cannot be right are refused before anything is allocated or copied for them;
+ * zstd-block-check.ts looks into the blocks.
  *
  *   frame := magic 28 B5 2F FD · descriptor u8 · window u8? · dictionary id · content size · block* · checksum 4?
  *   block := last 1 bit, type 2 bits (raw, RLE, compressed), size 21 bits · content
@@ -11,7 +12,7 @@
  * Frames may follow each other. Refused: dictionaries, skippable frames, windows above 128 MiB.
  * fzstd allocates the window that a frame asks for, and a frame of ten bytes may ask for 128 MiB. No match reaches back
  * further than the content goes, so fzstd is given a frame header of our own, with a window no larger than the content can
- * be; and many frames may not ask for more than one large one could.
+ * be; and many small frames together may not ask for much more than one large one.
  * Memory: the window of the frame, one block, and what was pushed. The frame's own checksum is not verified: the event's CRC
  * stands for it. Synchronous, so that the same code runs on every Node version; Node 20 has no zstd of its own.
  */

@@ -39,18 +39,22 @@ export function buildQuery(
   return buildEvent(type, Buffer.concat([postHeader, statusVars, Buffer.from('d\0'), Buffer.from(sql)]));
 }
 
-/** A GTID_LOG_EVENT as 5.7 writes it: uuid of `uuidByte` only, with a logical clock. */
-export function buildGtid(
-  gno: bigint,
-  { type = EventType.GTID_LOG_EVENT as number, uuidByte = 0x11 } = {},
-): Buffer {
-  const body = Buffer.alloc(42, uuidByte);
+interface GtidFields {
+  readonly type?: number;
+  readonly uuidByte?: number;
+  readonly sequenceNumber?: bigint;
+}
+
+/** A GTID_LOG_EVENT as 5.7 writes it: a uuid of `uuidByte` only, and a logical clock. */
+export function buildGtid(gno: bigint, fields: GtidFields = {}): Buffer {
+  const sequenceNumber = fields.sequenceNumber ?? gno;
+  const body = Buffer.alloc(42, fields.uuidByte ?? 0x11);
   body[0] = 1;
   body.writeBigInt64LE(gno, 17);
   body[25] = 2;
-  body.writeBigInt64LE(gno - 1n, 26);
-  body.writeBigInt64LE(gno, 34);
-  return buildEvent(type, body);
+  body.writeBigInt64LE(sequenceNumber - 1n, 26);
+  body.writeBigInt64LE(sequenceNumber, 34);
+  return buildEvent(fields.type ?? EventType.GTID_LOG_EVENT, body);
 }
 
 export function buildMariadbGtid(seqNo: bigint, flags = 0, rest: Buffer = Buffer.alloc(6)): Buffer {
