@@ -43,13 +43,15 @@ const LARGE_HEAD_LENGTH = 16 * 1024;
 /** A dump error or end packet is short. */
 const MESSAGE_LENGTH_MAX = 64 * 1024;
 const WRAP = 0x1_0000_0000;
-/** What is acted upon here, and must be there as a whole. */
-const SMALL_TYPES: ReadonlySet<number> = new Set([
-  EventType.ROTATE_EVENT,
-  EventType.FORMAT_DESCRIPTION_EVENT,
-  EventType.HEARTBEAT_LOG_EVENT,
-  EventType.HEARTBEAT_LOG_EVENT_V2,
-]);
+/** What steers the stream and never becomes part of a transaction; short, and must be there as a whole. */
+function isStreamType(type: number): boolean {
+  return (
+    type === EventType.ROTATE_EVENT ||
+    type === EventType.FORMAT_DESCRIPTION_EVENT ||
+    type === EventType.HEARTBEAT_LOG_EVENT ||
+    type === EventType.HEARTBEAT_LOG_EVENT_V2
+  );
+}
 
 const TYPE_OFFSET = 4;
 const LENGTH_OFFSET = 9;
@@ -192,17 +194,9 @@ export class EventIntake implements PacketSink {
       throw this.#protocol(`an event of length ${buf.readUInt32LE(at + LENGTH_OFFSET)} in ${end - at} bytes`);
     }
     const type = buf[at + TYPE_OFFSET] as number;
-    switch (type) {
-      case EventType.ROTATE_EVENT:
-        this.#rotate(buf, at, end);
-        return;
-      case EventType.FORMAT_DESCRIPTION_EVENT:
-        this.#format(buf, at, end);
-        return;
-      case EventType.HEARTBEAT_LOG_EVENT:
-      case EventType.HEARTBEAT_LOG_EVENT_V2:
-        this.#heartbeat(buf, at, end, type);
-        return;
+    if (isStreamType(type)) {
+      this.#streamEvent(buf, at, end, type);
+      return;
     }
     const boundary = this.#boundaryOf(type);
     const crcLength = this.#crcLength;
@@ -242,7 +236,7 @@ export class EventIntake implements PacketSink {
 
   #largeBegin(buf: Buffer, at: number, end: number, length: number): void {
     const type = buf[at + TYPE_OFFSET] as number;
-    if (SMALL_TYPES.has(type)) throw this.#protocol(`a ${eventTypeName(type)} of ${length} bytes`);
+    if (isStreamType(type)) throw this.#protocol(`a ${eventTypeName(type)} of ${length} bytes`);
     const place = this.#boundaryOf(type).feed(buf, at, end);
     this.#large = {
       type,
@@ -281,7 +275,13 @@ export class EventIntake implements PacketSink {
     this.#settle(event.place, event.logPos, event.length, event.flags, event.ackWanted);
   }
 
-  // -- control events ------------------------------------------------------------------------------------------------
+  // -- the stream itself ------------------------------------------------------------------------------------------------
+
+  #streamEvent(buf: Buffer, at: number, end: number, type: number): void {
+    if (type === EventType.ROTATE_EVENT) this.#rotate(buf, at, end);
+    else if (type === EventType.FORMAT_DESCRIPTION_EVENT) this.#format(buf, at, end);
+    else this.#heartbeat(buf, at, end, type);
+  }
 
   /**
    * The artificial one before a file is checksummed by the algorithm of the file before it, or of the handshake: told

@@ -124,9 +124,14 @@ export class ReaderRun {
     return this.until(`state ${at}`, () => this.state.at === at, timeoutMs);
   }
 
-  /** Until the source's own heartbeat proves that nothing is missing. */
+  /** Until a heartbeat, surely sent after this call, proves that nothing is missing. */
   untilCaughtUp(timeoutMs?: number): Promise<void> {
-    return this.until('caught up', () => this.status.caughtUpWithSource, timeoutMs);
+    const sinceMs = Date.now() + 100;
+    return this.until(
+      'caught up',
+      () => this.status.caughtUpWithSource && (this.status.contactMs ?? 0) > sinceMs,
+      timeoutMs,
+    );
   }
 
   async stop(): Promise<void> {
