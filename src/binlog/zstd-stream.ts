@@ -26,6 +26,8 @@ const WINDOW_MAX = 1 << 27;
 const BLOCK_MAX = 128 * 1024;
 /** A frame gets at least a block of window, however small its content. */
 const WINDOWS_SPARE = 32 * BLOCK_MAX;
+/** What came out entitles later frames to windows of their own. */
+const WINDOWS_PER_CONTENT = 4;
 const BLOCK_HEADER_LENGTH = 3;
 const FRAME_CHECKSUM_LENGTH = 4;
 const FIXED_HEADER_LENGTH = 5;
@@ -60,7 +62,7 @@ export class ZstdStream {
   /** `contentMax`: more than this never comes out. */
   constructor(contentMax: number) {
     this.#contentLeft = contentMax;
-    this.#windowsLeft = 4 * contentMax + WINDOWS_SPARE;
+    this.#windowsLeft = Math.min(WINDOW_MAX, 2 * contentMax) + WINDOWS_SPARE;
   }
 
   /**
@@ -129,6 +131,7 @@ export class ZstdStream {
     }
     for (const block of this.#blocks) {
       this.#contentLeft -= block.length;
+      this.#windowsLeft += WINDOWS_PER_CONTENT * block.length;
       if (block.length > frame.blockMax) throw malformed(WHAT, `a block of ${block.length} bytes`);
     }
     if (this.#contentLeft < 0) throw malformed(WHAT, 'it gives more than was declared');

@@ -144,6 +144,7 @@ describe('frames by hand', () => {
     const frames = (count: number) => Buffer.concat(Array.from({ length: count }, () => empty));
     expect(decompress(frames(20), [1000], 100 * KIB)).toHaveLength(0);
     expect(() => decompress(frames(200), [1000], 100 * KIB)).toThrow(malformed);
+    expect(() => decompress(frames(3), [1000], 2 ** 40)).toThrow(malformed);
   });
 
   test.each([
