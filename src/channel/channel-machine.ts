@@ -79,7 +79,7 @@ class Step {
         this.#releaseFiles();
         break;
       case 'reader-streaming':
-        if (this.next.resyncCause !== null) this.#log('info', 'relay log is fetched again', {});
+        if (this.next.resyncCause !== null) this.#log('info', 'relay log is fetched again', 'reader', null);
         this.next = { ...this.next, resyncCause: null };
         break;
       case 'ended':
@@ -91,10 +91,10 @@ class Step {
         break;
       case 'fault':
         this.#setSlot('reader', { stopCause: input.cause });
-        this.#stop(input.cause);
+        this.#stop();
         break;
       case 'stop':
-        this.#stop(null);
+        this.#stop();
         break;
       default:
         assertNever(input);
@@ -139,7 +139,7 @@ class Step {
     const fault = died || cause === null || cause.code === 'INTERNAL' || cause.action === 'retry';
     if (cause?.action === 'stop' && !fault) {
       this.#setSlot(thread, { stopCause: cause });
-      this.#logEnd(thread, cause);
+      this.#log('error', 'thread stopped until an operator acts', thread, cause);
     } else if (!asked && !this.#ending()) {
       if (fault) this.#restartLater(thread, cause);
       else if (!this.#resyncBegun(thread, cause)) this.#setSlot(thread, { stopCause: cause });
@@ -149,26 +149,21 @@ class Step {
 
   #restartLater(thread: ThreadId, cause: PlainError | null): void {
     const failures = [...recent(this.#slot(thread).failures, this.#nowMs), this.#nowMs];
-    const facts = {
-      thread: this.#name(thread),
-      failures: failures.length,
-      cause: cause?.message ?? 'ended by itself',
-    };
     if (failures.length > FAILURES_MAX) {
       const stopCause: PlainError = cause ?? {
         code: 'INTERNAL',
         action: 'stop',
-        message: `the ${this.#name(thread)} thread ended by itself again and again`,
+        message: 'the thread ended by itself again and again',
         hint: 'This is a fault in Millrace: please report it with the log.',
         facts: {},
       };
       this.#setSlot(thread, { failures, stopCause: { ...stopCause, action: 'stop' } });
-      this.#log('error', 'thread failed again and again, left stopped', facts);
+      this.#log('error', 'thread failed again and again, left stopped', thread, cause);
       return;
     }
     const restartAtMs = this.#nowMs + backoffMs(failures.length, 1, 1_000, 30_000);
     this.#setSlot(thread, { failures, restartAtMs });
-    this.#log('error', 'thread failed, will be started again', facts);
+    this.#log('error', 'thread failed, will be started again', thread, cause);
   }
 
   #restartDue(): void {
@@ -190,7 +185,7 @@ class Step {
     const { state, reader } = this.next;
     if (state.at === 'reaching') {
       // Nothing is known without the reader.
-      if (reader.stopCause !== null) this.#stop(reader.stopCause);
+      if (reader.stopCause !== null) this.#stop();
     } else if (state.at === 'asking') {
       this.#startWhenKnown(state.sinceMs);
     } else if (state.at === 'draining') {
@@ -224,7 +219,7 @@ class Step {
       this.next = { ...this.next, state: { at: 'running' } };
       this.#startReader();
     } else if (open.length === 0) {
-      this.#stop(this.#firstStopCause());
+      this.#stop();
     }
   }
 
@@ -248,12 +243,11 @@ class Step {
   /** False when there were too many of them lately: then the thread that asks stays stopped. */
   #resyncBegun(thread: ThreadId, cause: PlainError): boolean {
     const before = recent(this.next.resyncs, this.#nowMs);
-    const facts = { thread: this.#name(thread), code: cause.code, cause: cause.message, ...cause.facts };
     if (before.length >= RESYNCS_MAX) {
-      this.#log('error', 'relay log was fetched again too often, the thread is left stopped', facts);
+      this.#log('error', 'relay log was fetched again too often, thread left stopped', thread, cause);
       return false;
     }
-    this.#log('warn', 'relay log does not serve the targets any more and will be fetched again', facts);
+    this.#log('warn', 'relay log does not serve the targets, will be fetched again', thread, cause);
     const waitMs = before.length === 0 ? 0 : backoffMs(before.length, 1, 2_000, 60_000);
     this.next = {
       ...this.next,
@@ -281,9 +275,8 @@ class Step {
     this.effects.push({ do: 'release-files', below });
   }
 
-  #stop(cause: PlainError | null): void {
+  #stop(): void {
     if (this.next.state.at === 'stopped' || this.next.state.at === 'stopping') return;
-    if (cause !== null) this.#log('error', 'channel stopped', { code: cause.code, cause: cause.message });
     this.next = { ...this.next, state: { at: 'stopping' } };
     this.#endAll();
     this.#advance();
@@ -335,22 +328,13 @@ class Step {
     return stopped?.stopCause ?? null;
   }
 
-  #name(thread: ThreadId): string {
-    return thread === 'reader' ? 'reader' : `applier ${thread}`;
-  }
-
-  #logEnd(thread: ThreadId, cause: PlainError): void {
-    this.#log('error', 'thread stopped until an operator acts', {
-      thread: this.#name(thread),
-      code: cause.code,
-      cause: cause.message,
-      hint: cause.hint,
-      ...cause.facts,
-    });
-  }
-
-  #log(level: 'info' | 'warn' | 'error', message: string, facts: Record<string, unknown>): void {
-    this.effects.push({ do: 'log', level, message, facts });
+  #log(
+    level: 'info' | 'warn' | 'error',
+    message: string,
+    thread: ThreadId | null,
+    cause: PlainError | null,
+  ): void {
+    this.effects.push({ do: 'log', level, message, thread, cause });
   }
 }
 

@@ -81,7 +81,9 @@ export type ChannelEffect =
       readonly do: 'log';
       readonly level: 'info' | 'warn' | 'error';
       readonly message: string;
-      readonly facts: Record<string, unknown>;
+      /** Null: the channel itself. */
+      readonly thread: ThreadId | null;
+      readonly cause: PlainError | null;
     };
 
 const EMPTY_SLOT: ThreadSlot = { life: 'none', failures: [], restartAtMs: null, stopCause: null };

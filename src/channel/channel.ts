@@ -13,7 +13,7 @@ import type {
   ApplierStatus,
 } from '../applier/applier-messages.ts';
 import { type PlainError, toPlain } from '../base/errors.ts';
-import type { Clock, Logger } from '../base/runtime.ts';
+import type { Clock, LogFacts, Logger } from '../base/runtime.ts';
 import type { ChannelConfig, EndpointConfig, StartConfig, TargetConfig } from '../config/config.ts';
 import type {
   ReaderCommand,
@@ -31,6 +31,7 @@ import {
   type ChannelInput,
   type ChannelMachine,
   newChannelMachine,
+  type ThreadId,
   type ThreadSlot,
 } from './channel-state.ts';
 import { channelUuid } from './identity.ts';
@@ -238,9 +239,18 @@ export class Channel {
         this.#reader?.post({ type: 'applied-up-to', fileNumber: effect.below });
         break;
       case 'log':
-        this.#log[effect.level](effect.message, { thread: 'main', ...effect.facts });
+        this.#log[effect.level](effect.message, this.#logFacts(effect.thread, effect.cause));
         break;
     }
+  }
+
+  #logFacts(thread: ThreadId | null, cause: PlainError | null): LogFacts {
+    const whose =
+      typeof thread === 'number'
+        ? { thread: 'applier', target: this.#options.config.targets[thread]!.name }
+        : { thread: thread ?? 'main' };
+    if (cause === null) return whose;
+    return { ...whose, code: cause.code, cause: cause.message, hint: cause.hint, ...cause.facts };
   }
 
   #spawnReader(): void {
