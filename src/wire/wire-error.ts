@@ -37,7 +37,6 @@ export const Errno = {
   TABLE_ACCESS_DENIED: 1142,
   UNKNOWN_SYSTEM_VARIABLE: 1193,
   SPECIFIC_ACCESS_DENIED: 1227,
-  BINLOG_READ_FAILED: 1236,
   NO_BINARY_LOGGING: 1381,
 } as const;
 
@@ -169,10 +168,10 @@ interface DumpRule extends Verdict {
   readonly text: RegExp;
 }
 
-/** Texts of error 1236, first match wins (hazards A4; MySQL rpl_binlog_sender.cc, MariaDB sql_repl.cc). */
+/** Texts of error 1236 (and MariaDB's 4052), first match wins (hazards A4; MySQL rpl_binlog_sender.cc, MariaDB sql_repl.cc). */
 const DUMP_RULES: readonly DumpRule[] = [
   {
-    text: /purged required binary logs|purged binary logs containing GTIDs|could not find GTID state requested by slave in any binlog/i,
+    text: /purged required binary logs|purged binary logs containing GTIDs|old binary log without GTIDs|could not find GTID state requested by slave in any binlog/i,
     code: 'SOURCE_PURGED',
     hint: 'The source has deleted binary logs that are still needed: take a new copy of its data, or read from a source that has them.',
   },
@@ -182,7 +181,7 @@ const DUMP_RULES: readonly DumpRule[] = [
     hint: 'The binary log file to continue from is not on the source (deleted, or its binary logs were reset): take a new copy of its data.',
   },
   {
-    text: /has more GTIDs than the (source|master)|rolled back|roll back/i,
+    text: /has more GTIDs than the (source|master)/i,
     code: 'SOURCE_BEHIND',
     hint: 'The source lacks transactions that we hold: it lost its tail, or the target was written to. Compare the GTID sets before doing anything.',
   },
@@ -197,7 +196,7 @@ const DUMP_RULES: readonly DumpRule[] = [
     hint: 'The position does not exist in that binary log file: the source lost its end (sync_binlog), or the file was replaced.',
   },
   {
-    text: /same server_(uuid|id).*(has|have) connected|a (slave|replica) with the same server_/i,
+    text: /(slave|replica) with the same server_(uuid|id)/i,
     code: 'DUPLICATE_IDENTITY',
     hint: 'Another replica has the same server_id or server_uuid.',
   },
@@ -214,6 +213,9 @@ const DUMP_RULES: readonly DumpRule[] = [
   { text: /my_net_write|dump thread|killed/i, code: 'CONNECTION_LOST' },
 ];
 
+/** What carries such a text: 1236; 1789 and 13114 where it was passed on; 4052, MariaDB's same id. */
+const DUMP_ERRNOS: ReadonlySet<number> = new Set([1236, 1789, 4052, 13114]);
+
 /** Old servers deny a checksum-aware dump with this text: ours to set, so a fault of the handshake. */
 const CHECKSUM_UNAWARE = /can not handle replication events with the checksum/i;
 
@@ -225,13 +227,12 @@ export function dumpError(error: ServerError, peer: Peer): MillraceError {
     const hint = `GRANT REPLICATION SLAVE ON *.* TO '${peer.user}'`;
     return build({ code: 'PRIVILEGE_MISSING', hint }, message, facts);
   }
-  if (error.errno === Errno.BINLOG_READ_FAILED || error.errno === 13114) {
+  if (DUMP_ERRNOS.has(error.errno)) {
     if (CHECKSUM_UNAWARE.test(error.message)) return build({ code: 'PROTOCOL' }, message, facts);
     const rule = DUMP_RULES.find((candidate) => candidate.text.test(error.message));
     if (rule !== undefined) return build(rule, message, facts);
     return build({ code: 'SOURCE_DAMAGED' }, message, facts);
   }
-  if (error.errno === 1789) return build(DUMP_RULES[0] as DumpRule, message, facts);
   return serverError(error, peer, 'read the binary log');
 }
 
