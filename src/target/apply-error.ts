@@ -45,6 +45,7 @@ const KINDS = new Map<number, ApplyErrorKind>([
   [1143, 'privilege'],
   [1227, 'privilege'],
   [1370, 'privilege'],
+  [6038, 'privilege'], // tagged GTIDs: TRANSACTION_GTID_TAG
   [1419, 'privilege'], // ER_BINLOG_CREATE_ROUTINE_NEED_SUPER
 ]);
 
@@ -75,13 +76,23 @@ export function applyError(error: ServerError, doing: string, facts: ErrorFacts)
         facts: more,
       });
     case 'privilege':
-      return new MillraceError('PRIVILEGE_MISSING', text, {
-        hint: 'Grant the missing privilege to the apply account (the README lists the exact GRANTs) and start again.',
-        facts: more,
-      });
+      return new MillraceError('PRIVILEGE_MISSING', text, { hint: privilegeHint(error), facts: more });
     case 'failed':
       return new MillraceError('APPLY_FAILED', text, { hint: failedHint(error.errno), facts: more });
   }
+}
+
+function privilegeHint(error: ServerError): string {
+  if (error.errno === 1419) {
+    return 'SET PERSIST log_bin_trust_function_creators=ON on the target (functions and triggers of the source need it there), then start again.';
+  }
+  const wanted = /you need (?:\(at least one of\) )?the ([A-Z_]+(?:(?: or |, )[A-Z_]+)*)/.exec(
+    error.message,
+  )?.[1];
+  if (wanted !== undefined) {
+    return `GRANT ${wanted.split(/ or |, /).at(-1)} ON *.* to the apply account, then start again (docs/privileges.md says what needs it).`;
+  }
+  return 'Grant the missing privilege to the apply account (docs/privileges.md lists the exact GRANTs) and start again.';
 }
 
 function failedHint(errno: number): string {

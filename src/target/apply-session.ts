@@ -18,6 +18,9 @@ import { SessionContext } from './session-context.ts';
 import type { TargetFacts } from './target-facts.ts';
 
 const LOCK_WAIT_SECONDS = 10;
+/** For metadata locks: DDL behind a reader of the target. The default is a year, in which no stop would be heard. */
+const METADATA_LOCK_WAIT_SECONDS = 30;
+const XAER_RMFAIL = 1399;
 /** Idle sessions are pinged well within this; a session that is cut off inside a transaction frees its locks after it. */
 const WAIT_TIMEOUT_SECONDS = 180;
 const PACKET_TIMEOUT_SECONDS = 600;
@@ -52,7 +55,7 @@ export class ApplySession {
       'SET autocommit=0',
       'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
       `SET SESSION wait_timeout=${WAIT_TIMEOUT_SECONDS}, net_read_timeout=${PACKET_TIMEOUT_SECONDS}, net_write_timeout=${PACKET_TIMEOUT_SECONDS}`,
-      `SET SESSION innodb_lock_wait_timeout=${LOCK_WAIT_SECONDS}`,
+      `SET SESSION innodb_lock_wait_timeout=${LOCK_WAIT_SECONDS}, lock_wait_timeout=${METADATA_LOCK_WAIT_SECONDS}`,
     ];
     if (facts.binlogFormat === 'STATEMENT') setup.push('SET SESSION binlog_format=ROW');
     if (facts.invisiblePrimaryKeys) setup.push('SET SESSION sql_generate_invisible_primary_key=OFF');
@@ -74,6 +77,11 @@ export class ApplySession {
     }
     await this.execute(statements, 'the source’s format description');
     this.#formatDescription = Buffer.from(event);
+  }
+
+  /** Row events were applied: they leave foreign_key_checks and unique_checks as they needed them. */
+  rowsApplied(): void {
+    this.context.forgetChecks();
   }
 
   /** Sends all, waits for all. An error reply is a value. @throws CONNECTION_LOST, PROTOCOL */
@@ -105,9 +113,21 @@ export class ApplySession {
     return reply.rows;
   }
 
-  async rollback(): Promise<void> {
+  /**
+   * `branch`: of an XA transaction that may be open in this session, as XA statements take it. A session that cannot be
+   * rolled back is given up. @throws CONNECTION_LOST
+   */
+  async rollback(branch: string | null): Promise<void> {
     this.context.forget();
-    await this.execute(['ROLLBACK'], 'a rollback');
+    const [reply] = await this.run(['ROLLBACK']);
+    if (reply?.ok) return;
+    if (branch !== null && reply?.errno === XAER_RMFAIL) {
+      // It may be ended already, or marked for rollback by a deadlock: only the second reply counts.
+      const [, rolledBack] = await this.run([`XA END ${branch}`, `XA ROLLBACK ${branch}`]);
+      if (rolledBack?.ok) return;
+    }
+    this.destroy();
+    throw this.lost;
   }
 
   /** Keeps the session alive while there is nothing to apply. */

@@ -1,10 +1,11 @@
 /**
  * The source session's variables, carried over to a session of the target before a statement runs there.
  *
- * A QUERY event carries what its statement depended on (MySQL's "Query event status variables"). `statementsFor` gives
- * the SETs that bring the target's session from what it has to what the event says, and remembers the result; nothing
+ * A QUERY event carries what its statement depended on (MySQL's "Query event status variables"). `setStatement` gives
+ * the SET that brings the target's session from what it has to what the event says, and remembers the result; nothing
  * leaks from one statement into the next because a variable once touched is set again whenever it differs. After an error the
- * session's state is not known: `forget`.
+ * session's state is not known: `forget`. Row events set foreign_key_checks and unique_checks of the session, too:
+ * `forgetChecks` (tried on 9.7.4 and 10.11.18).
  *
  * Every value is a number, or text checked against a narrow pattern: nothing from the event is pasted into SQL unchecked.
  *
@@ -14,12 +15,16 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import type { QueryContext } from '../binlog/query-event.ts';
+import { type Collations, collationNames } from './collations.ts';
 
 /** OPTION_* bits of Q_FLAGS2_CODE that travel (sql/query_options.h, MariaDB sql_priv.h). */
 const OPTION_AUTO_IS_NULL = 1 << 14;
 const OPTION_NO_CHECK_CONSTRAINT_CHECKS = 1 << 15;
 const OPTION_NO_FOREIGN_KEY_CHECKS = 1 << 26;
 const OPTION_RELAXED_UNIQUE_CHECKS = 1 << 27;
+
+/** MariaDB's per-character-set default collations, which Q_CHARACTER_SET_COLLATIONS carries. */
+const CHARACTER_SET_COLLATIONS_SINCE = 110200;
 
 /** sql_mode bits that MySQL 8.0 took away: POSTGRESQL … MYSQL40 (8–17) and NO_AUTO_CREATE_USER (28). */
 const SQL_MODES_GONE_IN_8 = (0x3ffn << 8n) | (1n << 28n);
@@ -48,17 +53,26 @@ export interface StatementOrigin {
 export class SessionContext {
   readonly #target: ContextTarget;
   readonly #known = new Map<string, string>();
+  /** Values that the session began with and still has, for it was never told another one. */
+  readonly #untouched: Map<string, string>;
   #database: string | null = null;
 
+  /** `initial`: variables that need a privilege to set, so that they are only set when they must differ. */
   constructor(target: ContextTarget, initial: ReadonlyMap<string, string>) {
     this.#target = target;
-    for (const [name, value] of initial) this.#known.set(name, value);
+    this.#untouched = new Map(initial);
   }
 
   /** Nothing is known any more: the next statement sets everything it carries. */
   forget(): void {
     this.#known.clear();
     this.#database = null;
+  }
+
+  /** Row events were applied in this session. */
+  forgetChecks(): void {
+    this.#known.delete('foreign_key_checks');
+    this.#known.delete('unique_checks');
   }
 
   /** The default database may be gone (DROP DATABASE) or another one. */
@@ -74,16 +88,22 @@ export class SessionContext {
   useStatement(origin: StatementOrigin): string | null {
     if (origin.database === '' || origin.suppressUse || origin.database === this.#database) return null;
     this.#database = origin.database;
+    // USE makes it the database's own.
+    this.#known.delete('collation_database');
     return `USE ${quoteIdentifier(origin.database)}`;
   }
 
-  /** One SET statement with all that differs (TIMESTAMP always), in the order the server's own tools use. */
-  setStatement(origin: StatementOrigin): string {
+  /**
+   * One SET statement with all that differs (TIMESTAMP always), in the order the server's own tools use. `collations`: the
+   * target's, for MariaDB. @throws UNSUPPORTED when the target lacks a collation.
+   */
+  setStatement(origin: StatementOrigin, collations: Collations): string {
     const { context } = origin;
     const mysql = this.#target.flavour === 'mysql';
     const sets: string[] = [`TIMESTAMP=${timestampLiteral(origin)}`];
     const put = (name: string, value: string): void => {
-      if (this.#known.get(name) === value) return;
+      if (this.#known.get(name) === value || this.#untouched.get(name) === value) return;
+      this.#untouched.delete(name);
       this.#known.set(name, value);
       sets.push(`@@session.${name}=${value}`);
     };
@@ -99,7 +119,9 @@ export class SessionContext {
     put('auto_increment_increment', String(context.autoIncrement?.increment ?? 1));
     put('auto_increment_offset', String(context.autoIncrement?.offset ?? 1));
     if (context.charset !== null) {
-      put('character_set_client', String(context.charset.client));
+      // MariaDB takes the id of a character set's default collation only, but any of its names.
+      const names = mysql ? null : collationNames(collations, context.charset.client, 'a statement');
+      put('character_set_client', names?.charset ?? String(context.charset.client));
       put('collation_connection', String(context.charset.connection));
       put('collation_server', String(context.charset.server));
     }
@@ -118,6 +140,15 @@ export class SessionContext {
     if (mysql && this.#target.versionNumber >= 80016 && context.defaultTableEncryption !== null) {
       put('default_table_encryption', context.defaultTableEncryption ? '1' : '0');
     }
+    if (mysql && this.#target.versionNumber >= 90700 && context.enableCascadeTriggers !== null) {
+      put('enable_cascade_triggers', context.enableCascadeTriggers ? '1' : '0');
+    }
+    if (!mysql && this.#target.versionNumber >= CHARACTER_SET_COLLATIONS_SINCE) {
+      put('character_set_collations', characterSetCollations(context, collations));
+    }
+    if (mysql && this.#target.versionNumber >= 90700 && context.enableCascadeTriggers !== null) {
+      put('enable_cascade_triggers', context.enableCascadeTriggers ? '1' : '0');
+    }
     return `SET ${sets.join(', ')}`;
   }
 
@@ -126,6 +157,14 @@ export class SessionContext {
       return mode & ~SQL_MODES_GONE_IN_8;
     return mode;
   }
+}
+
+function characterSetCollations({ mariadbCollations }: QueryContext, collations: Collations): string {
+  const pairs = (mariadbCollations ?? []).map(([charset, collation]) => {
+    const of = 'the character_set_collations of a statement';
+    return `${collationNames(collations, charset, of).charset}=${collationNames(collations, collation, of).collation}`;
+  });
+  return `'${pairs.join(',')}'`;
 }
 
 function timestampLiteral(origin: StatementOrigin): string {

@@ -45,7 +45,7 @@ export async function readTargetFacts(connection: WireConnection): Promise<Targe
   const version = connection.serverVersion;
   const restricted = new Map<string, string>();
   if (flavour === 'mysql') {
-    for (const name of ['sql_require_primary_key', 'default_table_encryption']) {
+    for (const name of ['sql_require_primary_key', 'default_table_encryption', 'enable_cascade_triggers']) {
       const value = await variable(connection, `@@session.${name}`);
       if (value !== null) restricted.set(name, value);
     }
