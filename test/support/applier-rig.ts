@@ -8,6 +8,7 @@ import { ApplierRun, type RunCounters } from '../../src/applier/applier-run.ts';
 import { type MillraceError, toPlain } from '../../src/base/errors.ts';
 import { type LogFacts, silentLogger } from '../../src/base/runtime.ts';
 import { type PositionKind, type PositionSet, parsePositionSet } from '../../src/binlog/position-set.ts';
+import type { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
 import type { EndpointOptions } from '../../src/wire/endpoint.ts';
 import { executedSet } from './equality.ts';
 import { RelayDirectory } from './relay-directory.ts';
@@ -56,6 +57,7 @@ export class ApplierRig {
   };
   readonly logged: { readonly message: string; readonly facts: LogFacts | undefined }[] = [];
   readonly #feed: SourceFeed;
+  readonly #writer: RelayLogWriter;
   readonly #options: RigOptions;
   readonly #kind: PositionKind;
 
@@ -63,6 +65,7 @@ export class ApplierRig {
     source: TestServer,
     target: TestServer,
     relay: RelayDirectory,
+    writer: RelayLogWriter,
     feed: SourceFeed,
     kind: PositionKind,
     options: RigOptions,
@@ -70,6 +73,7 @@ export class ApplierRig {
     this.source = source;
     this.target = target;
     this.relay = relay;
+    this.#writer = writer;
     this.#feed = feed;
     this.#kind = kind;
     this.#options = options;
@@ -80,7 +84,11 @@ export class ApplierRig {
     const relay = new RelayDirectory();
     const writer = await relay.openWriter({ maxFileSize: options.maxFileSize ?? 2 ** 30 });
     const base = options.fromNow === true ? parsePositionSet(kind, await executedSet(source)) : kind;
-    return new ApplierRig(source, target, relay, new SourceFeed(source, writer, base), kind, options);
+    return new ApplierRig(source, target, relay, writer, new SourceFeed(source, writer, base), kind, options);
+  }
+
+  get progress(): 'auto' | 'gtid' | 'table' {
+    return this.#options.progress ?? 'auto';
   }
 
   get endpoint(): EndpointOptions {
@@ -152,11 +160,18 @@ export class ApplierRig {
       over = error;
     });
     const deadline = Date.now() + timeoutMs;
-    while (!life.run.caughtUpWithRelay) {
+    while (!this.#hasAll(life.run)) {
       if (over !== undefined) throw over ?? new Error('the applier stopped before it had caught up');
       if (Date.now() > deadline) throw new Error(`not caught up after ${timeoutMs} ms`);
       await delay(5);
     }
+  }
+
+  #hasAll(run: ApplierRun): boolean {
+    const retrieved = this.#writer.retrieved;
+    if (retrieved === null) return true;
+    const text = run.executedText;
+    return text !== null && parsePositionSet(this.#kind, text).containsAll(retrieved);
   }
 
   /** Feeds and applies what must not be applicable; gives the reason. */

@@ -48,7 +48,7 @@ export async function waitUntilCaughtUp(
 }
 
 /** What will not go on by itself; null: everything runs or is tried again. */
-function stoppedPart(status: MillraceStatus | null): string | null {
+export function stoppedPart(status: MillraceStatus | null): string | null {
   const channel = status?.channels[0];
   if (channel === undefined) return null;
   if (channel.reader.state === 'stopped') return `the reader has stopped: ${channel.reader.reason}`;

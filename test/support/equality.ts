@@ -165,12 +165,25 @@ async function tableHash(
     `SELECT COUNT(*) AS row_count, COALESCE(SUM(CRC32(${row})), 0) AS crcs,
             COALESCE(SUM(CAST(CONV(LEFT(SHA2(${row}, 256), 12), 16, 10) AS UNSIGNED)), 0) AS shas FROM ${name}`,
   );
-  const [checksum] = await server.query(`CHECKSUM TABLE ${name}`);
   return {
     rows: Number(sums?.row_count),
     hash: `${sums?.crcs}-${sums?.shas}`,
-    checksum: String(checksum?.Checksum),
+    checksum: await tableChecksum(server, schema, table),
   };
+}
+
+async function tableChecksum(server: TestServer, schema: string, table: string): Promise<string> {
+  if (server.flavour === 'mysql') {
+    const [hidden] = await server.query(
+      `SELECT 1 FROM information_schema.statistics
+        WHERE table_schema = ? AND table_name = ? AND expression IS NOT NULL LIMIT 1`,
+      [schema, table],
+    );
+    // CHECKSUM TABLE reads the hidden columns of functional indexes without computing them: it differs from call to call.
+    if (hidden !== undefined) return 'none';
+  }
+  const [checksum] = await server.query(`CHECKSUM TABLE ${quote(schema)}.${quote(table)}`);
+  return String(checksum?.Checksum);
 }
 
 /** How many rows of the source the target lacks, and how many it has beyond the source's: by row, with repetition. */

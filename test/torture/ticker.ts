@@ -12,6 +12,7 @@ export class Ticker {
   ticks = 0;
   readonly #source: TestServer;
   #running: Promise<void> | null = null;
+  #failure: unknown = null;
   #stopping = false;
   #paused = false;
 
@@ -27,7 +28,9 @@ export class Ticker {
   }
 
   run(): void {
-    this.#running = this.#tick();
+    this.#running = this.#tick().catch((error: unknown) => {
+      this.#failure = error;
+    });
   }
 
   pause(on: boolean): void {
@@ -37,6 +40,17 @@ export class Ticker {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#running;
+    this.check();
+  }
+
+  /** Throws what ended the ticker: the source is never harmed on purpose. */
+  check(): void {
+    if (this.#failure === null) return;
+    const log = this.#source.errorLog().split('\n').slice(-40).join('\n');
+    const state = this.#source.running ? 'runs' : 'HAS ENDED';
+    throw new Error(`the source ${state}, and does not count any more: ${this.#failure}\n${log}`, {
+      cause: this.#failure,
+    });
   }
 
   /** The tick that `server` shows; -1 while it has no such table or does not answer. */

@@ -14,7 +14,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createSourceAccount, createTargetAccount } from '../support/accounts.ts';
-import { waitUntilCaughtUp } from '../support/catching-up.ts';
+import { stoppedPart, waitUntilCaughtUp } from '../support/catching-up.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
 import { compareServers, executedSet } from '../support/equality.ts';
 import { address, channelConfig, MillraceProcess } from '../support/millrace-process.ts';
@@ -244,14 +244,21 @@ class Torture {
 
   /** Waits until the target shows a later tick than `tick`. */
   async #applying(tick: number): Promise<void> {
-    const deadline = performance.now() + APPLYING_TIMEOUT_MS;
+    const began = performance.now();
+    let lookAt = began + 5000;
     while ((await this.#ticker.on(this.#target)) <= tick) {
+      this.#ticker.check();
+      const now = performance.now();
       if (!this.#millrace.running) throw new Error(`Millrace ended by itself:\n${this.#millrace.tail()}`);
-      if (performance.now() > deadline) {
-        const status = JSON.stringify(await this.#millrace.status(), null, 1);
-        throw new Error(
-          `nothing was applied for ${APPLYING_TIMEOUT_MS} ms; status: ${status}\n${this.#millrace.tail()}`,
-        );
+      if (now > lookAt) {
+        const status = await this.#millrace.status();
+        const stopped = stoppedPart(status);
+        if (stopped !== null || now - began > APPLYING_TIMEOUT_MS) {
+          const waited = Math.round(now - began);
+          const state = stopped ?? JSON.stringify(status, null, 1);
+          throw new Error(`nothing was applied for ${waited} ms: ${state}\n${this.#millrace.tail()}`);
+        }
+        lookAt = now + 5000;
       }
       await delay(5);
     }
