@@ -3,7 +3,9 @@
  *
  *   FE 'b' 'i' 'n'
  *   FORMAT_DESCRIPTION_EVENT   the source's bytes; the flag IN_USE is set while we write the file. Its CRC does not cover
- *                              that flag, so nothing else changes when the file is closed
+ *                              that flag, so nothing else changes when the file is closed. The CRC is ours when checksums
+ *                              are off: a source that sets `created` and log_pos to 0 on the way to us makes none then
+ *                              (seen on 9.7), and it is what protects the header on disk
  *   PREVIOUS_GTIDS_LOG_EVENT   kind gtid: everything the log holds before this file, or that no target needs any more
  *   MARIADB_GTID_LIST_EVENT    kind mariadb: the same, one GTID per domain
  *   (neither)                  kind position: the coordinates below say it all
@@ -64,6 +66,7 @@ export interface RelayFileHeader extends RelayFileOrigin {
 export function encodeRelayFileHeader(origin: RelayFileOrigin, fde: FormatDescription): Buffer {
   const format = Buffer.from(origin.rawFormatDescription);
   format[IN_USE_OFFSET - MAGIC.length] = flagsInUse(origin);
+  if (fde.checksum === 'none' && endsWithChecksum(format, fde)) sealEvent(format, 0, format.length);
   const parts: Buffer[] = [MAGIC, format];
   let end = MAGIC.length + format.length;
   const own = ownEvent(fde.checksum, 0);
@@ -131,9 +134,15 @@ export function readRelayFileHeader(fd: number, path: string): RelayFileHeader {
 
 function formatDescription(raw: Buffer): FormatDescription {
   const fde = decodeFormatDescription(raw, 0, raw.length);
-  const hasTail = raw.length > EVENT_HEADER_LENGTH + 57 + fde.postHeaderLengths.length;
-  if (hasTail && !verifyEvent(raw, 0, raw.length)) throw new Error('its checksum does not match its bytes');
+  if (endsWithChecksum(raw, fde) && !verifyEvent(raw, 0, raw.length)) {
+    throw new Error('its checksum does not match its bytes');
+  }
   return fde;
+}
+
+/** Not before 5.6.1; since then always, also with checksums off. */
+function endsWithChecksum(raw: Buffer, fde: FormatDescription): boolean {
+  return raw.length > EVENT_HEADER_LENGTH + 57 + fde.postHeaderLengths.length;
 }
 
 function previousSet(event: Buffer, tail: number): PositionSet {
