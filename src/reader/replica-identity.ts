@@ -1,7 +1,8 @@
 /**
  * Which server_id we present. A configured one is taken as it is; else one is derived from our server_uuid, so that it is
  * the same after every restart, and looked up among the source's other replicas: two with one number throw each other out
- * (MariaDB), or at least make SHOW REPLICAS lie (MySQL).
+ * (MariaDB), or at least make SHOW REPLICAS lie (MySQL). A replica that has gone stays in that list until the source next
+ * writes to it; stepping aside for it does no harm, refusing a configured number because of it would.
  */
 import { createHash } from 'node:crypto';
 import { MillraceError } from '../base/errors.ts';
@@ -27,40 +28,32 @@ export interface OtherReplica {
   readonly host: string | null;
 }
 
-/** @throws SOURCE_CONFIG when the source has the configured number; DUPLICATE_IDENTITY when another replica has it. */
+/** @throws SOURCE_CONFIG when the source itself has the configured number. */
 export async function chooseServerId(
   connection: WireConnection,
   facts: SourceFacts,
   identity: ReplicaIdentity,
 ): Promise<number> {
-  const others = (await readReplicas(connection, facts)).filter((other) => !isOurs(other, identity));
-  const taken = new Map(others.map((other) => [other.serverId, other]));
-  const { serverId } = identity;
-  if (serverId === null) {
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      const derived = deriveServerId(identity.replicaUuid, attempt);
-      if (derived !== facts.serverId && !taken.has(derived)) return derived;
-    }
-    throw new MillraceError('DUPLICATE_IDENTITY', 'every derived server_id is taken', {
-      hint: 'Set source.server_id.',
-    });
-  }
-  const source = peerName(connection.peer);
-  if (serverId === facts.serverId) {
-    throw new MillraceError('SOURCE_CONFIG', `the source ${source} itself has our server_id ${serverId}`, {
-      hint: 'Give source.server_id another number, or leave it out.',
-    });
-  }
-  const other = taken.get(serverId);
-  if (other !== undefined) {
-    const who = `${other.host ?? 'unknown host'}${other.uuid === null ? '' : `, ${other.uuid}`}`;
+  if (identity.serverId !== null) {
+    if (identity.serverId !== facts.serverId) return identity.serverId;
+    const source = peerName(connection.peer);
     throw new MillraceError(
-      'DUPLICATE_IDENTITY',
-      `another replica of ${source} has our server_id ${serverId} (${who})`,
-      { hint: 'Give source.server_id another number, or leave it out.' },
+      'SOURCE_CONFIG',
+      `the source ${source} itself has our server_id ${facts.serverId}`,
+      {
+        hint: 'Give source.server_id another number, or leave it out.',
+      },
     );
   }
-  return serverId;
+  const others = (await readReplicas(connection, facts)).filter((other) => !isOurs(other, identity));
+  const taken = new Set([facts.serverId, ...others.map((other) => other.serverId)]);
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    const derived = deriveServerId(identity.replicaUuid, attempt);
+    if (!taken.has(derived)) return derived;
+  }
+  throw new MillraceError('DUPLICATE_IDENTITY', 'every derived server_id is taken', {
+    hint: 'Set source.server_id.',
+  });
 }
 
 /** Stable: the same uuid and attempt give the same number for ever. */
