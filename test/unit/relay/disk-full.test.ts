@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process';
 import { symlinkSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { emptyPositionSet } from '../../../src/binlog/position-set.ts';
 import { SourceFile } from '../../support/binlog-feed.ts';
 import { RelayDirectory, readAll } from '../../support/relay-directory.ts';
@@ -21,6 +21,9 @@ afterEach(async () => {
 
 const source = SourceFile.fixture('mysql-9.7', 'gtid-transactions');
 const sent = source.transactions();
+/** Every test opens the log dozens of times. */
+vi.setConfig({ testTimeout: 90_000 });
+
 const full = expect.objectContaining({ code: 'DISK_FULL', action: 'retry' });
 
 /** The soft limit of this process, in bytes. */

@@ -1,11 +1,13 @@
 import { appendFileSync, truncateSync, unlinkSync } from 'node:fs';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { crc32, sealEvent } from '../../../src/binlog/checksum.ts';
 import { EventType } from '../../../src/binlog/event-header.ts';
 import { emptyPositionSet } from '../../../src/binlog/position-set.ts';
 import { SourceFile } from '../../support/binlog-feed.ts';
 import { RelayDirectory, readAll } from '../../support/relay-directory.ts';
+
+vi.setConfig({ testTimeout: 90_000 });
 
 let relay: RelayDirectory;
 beforeEach(() => {

@@ -63,7 +63,10 @@ async function expectRecovered(written: Written, count: number): Promise<void> {
 const wholeAt = (written: Written, length: number): number =>
   written.ends.filter((end) => end <= length).length;
 
-describe('a torn tail', () => {
+/** Thousands of recoveries in one test. */
+const MANY = { timeout: 90_000 };
+
+describe('a torn tail', MANY, () => {
   const cases: [string, string, PositionKind][] = [
     ['mysql-9.7', 'gtid-transactions', 'gtid'],
     ['mysql-9.7', 'anonymous', 'position'],
@@ -152,7 +155,7 @@ describe('a torn tail', () => {
   });
 });
 
-describe('corruption', () => {
+describe('corruption', MANY, () => {
   test('any flipped bit with whole transactions behind it names file and offset', async () => {
     const written = await write('mysql-9.7', 'gtid-transactions', 'gtid');
     const { headerEnd, file, fileNumber, ends } = written;
