@@ -4,30 +4,26 @@
  */
 
 import type { ChannelConfig } from '../config/config.ts';
-import { problemLine, readConfig } from '../config/load-config.ts';
+import { problemLine } from '../config/config-file.ts';
+import { readConfig } from '../config/load-config.ts';
 import { formatDuration, formatSize } from '../config/units.ts';
-import { EXIT } from './terminal.ts';
-import { configFile, type Verb } from './verb.ts';
+import { EXIT, type ExitCode, type Terminal } from './terminal.ts';
+import { type ConfigArguments, configFile } from './verb.ts';
 
-export const checkVerb: Verb = {
-  name: 'check',
-  summary: 'Check the configuration file; no server is contacted',
-  options: (yargs) => yargs,
-  async run(args, terminal) {
-    const file = configFile(args, terminal);
-    const result = readConfig(file, terminal.env);
-    if (!result.ok) {
-      for (const problem of result.problems) terminal.err(`${problemLine(file, problem)}\n`);
-      return EXIT.usage;
-    }
-    const { config } = result;
-    for (const warning of config.warnings) terminal.err(`warning: ${warning}\n`);
-    terminal.out(`data_dir ${config.dataDir}\n`);
-    for (const channel of config.channels) terminal.out(channelText(channel));
-    terminal.out(`${file}: the configuration is valid; the servers were not contacted\n`);
-    return EXIT.done;
-  },
-};
+export async function check(args: ConfigArguments, terminal: Terminal): Promise<ExitCode> {
+  const file = configFile(args, terminal);
+  const result = readConfig(file, terminal.env);
+  if (!result.ok) {
+    for (const problem of result.problems) terminal.err(`${problemLine(file, problem)}\n`);
+    return EXIT.usage;
+  }
+  const { config } = result;
+  for (const warning of config.warnings) terminal.err(`warning: ${warning}\n`);
+  terminal.out(`data_dir ${config.dataDir}\n`);
+  for (const channel of config.channels) terminal.out(channelText(channel));
+  terminal.out(`${file}: the configuration is valid; the servers were not contacted\n`);
+  return EXIT.done;
+}
 
 function channelText(channel: ChannelConfig): string {
   const { source, relayLog } = channel;

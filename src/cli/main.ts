@@ -6,19 +6,10 @@
 import yargs, { type Argv } from 'yargs';
 import { errorLine, MillraceError, toPlain } from '../base/errors.ts';
 import { nearMiss } from '../config/near-miss.ts';
-import { checkVerb } from './check.ts';
 import { programVersion } from './program-version.ts';
-import { startVerb } from './start.ts';
-import { statusVerb } from './status.ts';
-import { stopVerb } from './stop.ts';
 import { EXIT, type ExitCode, processTerminal, type Terminal } from './terminal.ts';
-import type { ConfigArguments, Verb } from './verb.ts';
-import { versionVerb } from './version.ts';
-
-/** Verbs of the design that a later version brings. */
-const LATER_VERBS = ['snapshot', 'verify', 'promote'];
-
-const VERBS = [startVerb, stopVerb, statusVerb, checkVerb, versionVerb] as unknown as readonly Verb[];
+import type { ConfigArguments } from './verb.ts';
+import { LATER_VERBS, VERBS } from './verbs.ts';
 
 /** Runs the verb in process.argv and ends the process. */
 export async function main(): Promise<void> {

@@ -94,8 +94,9 @@ function lagText({ lag_seconds: seconds, lag_transactions: transactions }: Targe
   return transactions === null || transactions === 0 ? time : `${time}, ${transactions} transactions`;
 }
 
-/** `0.4 s`, `12 s`, `5 min`, `3.2 h`, `8 d` */
+/** `<0.1 s`, `0.4 s`, `12 s`, `5 min`, `3.2 h`, `8 d` */
 function spanText(seconds: number): string {
+  if (seconds > 0 && seconds < 0.05) return '<0.1 s';
   if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
   if (seconds < 120) return `${Math.round(seconds)} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;

@@ -19,39 +19,21 @@ import { composeStatus } from '../observe/status.ts';
 import { isDetached, startDetached, tellParent } from './daemon.ts';
 import { programVersion } from './program-version.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
-import { type ConfigArguments, configFile, positiveSeconds, type Verb } from './verb.ts';
+import { type ConfigArguments, configFile, positiveSeconds } from './verb.ts';
 
-interface StartArguments extends ConfigArguments {
+export interface StartArguments extends ConfigArguments {
   readonly daemon: boolean;
   readonly timeout: number;
 }
 
-export const startVerb: Verb<StartArguments> = {
-  name: 'start',
-  summary: 'Run the channels, in the foreground or with --daemon',
-  options: (yargs) =>
-    yargs
-      .option('daemon', {
-        alias: 'd',
-        type: 'boolean',
-        default: false,
-        describe: 'Detach, and return when the channels run or have failed',
-      })
-      .option('timeout', {
-        type: 'number',
-        default: 60,
-        requiresArg: true,
-        describe: 'With --daemon: wait so many seconds at most',
-      }),
-  async run(args, terminal) {
-    const timeoutMs = positiveSeconds(args.timeout, 'timeout') * 1000;
-    const file = configFile(args, terminal);
-    const config = loadConfig(file, terminal.env);
-    // Relay files, sockets and logs hold everybody's data: for our eyes only.
-    process.umask(0o077);
-    return args.daemon ? startDetached(config, timeoutMs, terminal) : runForeground(config, terminal);
-  },
-};
+export async function start(args: StartArguments, terminal: Terminal): Promise<ExitCode> {
+  const timeoutMs = positiveSeconds(args.timeout, 'timeout') * 1000;
+  const file = configFile(args, terminal);
+  const config = loadConfig(file, terminal.env);
+  // Relay files, sockets and logs hold everybody's data: for our eyes only.
+  process.umask(0o077);
+  return args.daemon ? startDetached(config, timeoutMs, terminal) : runForeground(config, terminal);
+}
 
 async function runForeground(config: Config, terminal: Terminal): Promise<ExitCode> {
   const log = createLogger({

@@ -3,49 +3,31 @@
  */
 import { sleep } from '../base/runtime.ts';
 import { callControl } from '../channel/control-socket.ts';
-import { loadPlaces } from '../config/load-config.ts';
+import { loadPlaces } from '../config/places.ts';
 import type { Status } from '../observe/status.ts';
 import { renderStatus } from './render-status.ts';
 import { EXIT, type ExitCode, type Terminal } from './terminal.ts';
-import { type ConfigArguments, configFile, positiveSeconds, type Verb } from './verb.ts';
+import { type ConfigArguments, configFile, positiveSeconds } from './verb.ts';
 
 const ANSWER_MS = 10_000;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
-interface StatusArguments extends ConfigArguments {
+export interface StatusArguments extends ConfigArguments {
   readonly json: boolean;
   readonly watch: boolean;
   readonly interval: number;
 }
 
-export const statusVerb: Verb<StatusArguments> = {
-  name: 'status',
-  summary: 'Show what the channels do; exit code 3 when one is degraded or stopped',
-  options: (yargs) =>
-    yargs
-      .option('json', { type: 'boolean', default: false, describe: 'The status as JSON' })
-      .option('watch', { alias: 'w', type: 'boolean', default: false, describe: 'Show it again and again' })
-      .option('interval', {
-        type: 'number',
-        default: 1,
-        requiresArg: true,
-        describe: 'With --watch: seconds between two looks',
-      }),
-  async run(args, terminal) {
-    const intervalMs = positiveSeconds(args.interval, 'interval') * 1000;
-    const { dataDir } = loadPlaces(configFile(args, terminal), terminal.env);
-    if (!args.watch) return show(await fetchStatus(dataDir), args, terminal, '');
-    for (;;) {
-      show(
-        await fetchStatus(dataDir),
-        args,
-        terminal,
-        terminal.interactive && !args.json ? CLEAR_SCREEN : '',
-      );
-      await sleep(intervalMs);
-    }
-  },
-};
+/** Throws NOT_RUNNING, CONNECTION_LOST. With --watch it ends only so, or by a signal. */
+export async function status(args: StatusArguments, terminal: Terminal): Promise<ExitCode> {
+  const intervalMs = positiveSeconds(args.interval, 'interval') * 1000;
+  const { dataDir } = loadPlaces(configFile(args, terminal), terminal.env);
+  if (!args.watch) return show(await fetchStatus(dataDir), args, terminal, '');
+  for (;;) {
+    show(await fetchStatus(dataDir), args, terminal, terminal.interactive && !args.json ? CLEAR_SCREEN : '');
+    await sleep(intervalMs);
+  }
+}
 
 /** Throws NOT_RUNNING, CONNECTION_LOST. */
 export async function fetchStatus(dataDir: string): Promise<Status> {

@@ -6,49 +6,38 @@ import { sleep, systemClock } from '../base/runtime.ts';
 import { callControl } from '../channel/control-socket.ts';
 import { isRunning, type ProcessMark } from '../channel/process-mark.ts';
 import { runningProcess } from '../channel/run-lock.ts';
-import { loadPlaces } from '../config/load-config.ts';
-import { EXIT } from './terminal.ts';
-import { type ConfigArguments, configFile, positiveSeconds, type Verb } from './verb.ts';
+import { loadPlaces } from '../config/places.ts';
+import { EXIT, type ExitCode, type Terminal } from './terminal.ts';
+import { type ConfigArguments, configFile, positiveSeconds } from './verb.ts';
 
 const ANSWER_MS = 5_000;
 const LOOK_MS = 50;
 
-interface StopArguments extends ConfigArguments {
+export interface StopArguments extends ConfigArguments {
   readonly timeout: number;
 }
 
-export const stopVerb: Verb<StopArguments> = {
-  name: 'stop',
-  summary: 'Stop the running Millrace and wait until it is gone',
-  options: (yargs) =>
-    yargs.option('timeout', {
-      type: 'number',
-      default: 60,
-      requiresArg: true,
-      describe: 'Give up waiting after so many seconds; the stop goes on',
-    }),
-  async run(args, terminal) {
-    const timeoutMs = positiveSeconds(args.timeout, 'timeout') * 1000;
-    const { dataDir } = loadPlaces(configFile(args, terminal), terminal.env);
-    const mark = runningProcess(dataDir);
-    const deadline = systemClock.monotonicMs() + timeoutMs;
-    const pid = await askToStop(dataDir, mark);
-    while (await stillThere(dataDir, mark)) {
-      if (systemClock.monotonicMs() > deadline) {
-        throw new MillraceError(
-          'CONNECTION_LOST',
-          `Millrace, pid ${pid}, has not ended within ${args.timeout} s`,
-          {
-            hint: `It still finishes what is in flight; \`kill -9 ${pid}\` ends it at once and loses nothing.`,
-          },
-        );
-      }
-      await sleep(LOOK_MS);
+export async function stop(args: StopArguments, terminal: Terminal): Promise<ExitCode> {
+  const timeoutMs = positiveSeconds(args.timeout, 'timeout') * 1000;
+  const { dataDir } = loadPlaces(configFile(args, terminal), terminal.env);
+  const mark = runningProcess(dataDir);
+  const deadline = systemClock.monotonicMs() + timeoutMs;
+  const pid = await askToStop(dataDir, mark);
+  while (await stillThere(dataDir, mark)) {
+    if (systemClock.monotonicMs() > deadline) {
+      throw new MillraceError(
+        'CONNECTION_LOST',
+        `Millrace, pid ${pid}, has not ended within ${args.timeout} s`,
+        {
+          hint: `It still finishes what is in flight; \`kill -9 ${pid}\` ends it at once and loses nothing.`,
+        },
+      );
     }
-    terminal.out(`millrace stopped, pid ${pid}\n`);
-    return EXIT.done;
-  },
-};
+    await sleep(LOOK_MS);
+  }
+  terminal.out(`millrace stopped, pid ${pid}\n`);
+  return EXIT.done;
+}
 
 async function askToStop(dataDir: string, mark: ProcessMark | null): Promise<number> {
   try {

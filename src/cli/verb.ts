@@ -3,18 +3,37 @@
  */
 import type { Argv } from 'yargs';
 import { MillraceError } from '../base/errors.ts';
-import { defaultConfigFile } from '../config/load-config.ts';
+import { defaultConfigFile } from '../config/config-file.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
 
 export interface ConfigArguments {
   readonly config?: string | undefined;
 }
 
-export interface Verb<Arguments extends ConfigArguments = ConfigArguments> {
+export type VerbRun<Arguments> = (args: Arguments, terminal: Terminal) => Promise<ExitCode>;
+
+export interface Verb {
   readonly name: string;
   readonly summary: string;
-  readonly options: (yargs: Argv<ConfigArguments>) => Argv<Arguments>;
-  readonly run: (args: Arguments, terminal: Terminal) => Promise<ExitCode>;
+  /** Declares the verb's options. */
+  readonly options: (yargs: Argv<ConfigArguments>) => Argv<ConfigArguments>;
+  readonly run: VerbRun<ConfigArguments>;
+}
+
+/** `load` is called only for the verb that is run: `status` must not wait for what only `start` needs. */
+export function verb<Arguments extends ConfigArguments>(
+  name: string,
+  summary: string,
+  options: (yargs: Argv<ConfigArguments>) => Argv<Arguments>,
+  load: () => Promise<VerbRun<Arguments>>,
+): Verb {
+  return {
+    name,
+    summary,
+    options: options as unknown as Verb['options'],
+    // The parser has made exactly the arguments that `options` declares.
+    run: async (args, terminal) => (await load())(args as Arguments, terminal),
+  };
 }
 
 export function configFile(args: ConfigArguments, terminal: Terminal): string {

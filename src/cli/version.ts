@@ -2,15 +2,10 @@
  * `millrace version`.
  */
 import { programVersion } from './program-version.ts';
-import { EXIT } from './terminal.ts';
-import type { Verb } from './verb.ts';
+import { EXIT, type ExitCode, type Terminal } from './terminal.ts';
+import type { ConfigArguments } from './verb.ts';
 
-export const versionVerb: Verb = {
-  name: 'version',
-  summary: 'Print the version',
-  options: (yargs) => yargs,
-  async run(_args, terminal) {
-    terminal.out(`millrace ${programVersion()}\n`);
-    return EXIT.done;
-  },
-};
+export async function version(_args: ConfigArguments, terminal: Terminal): Promise<ExitCode> {
+  terminal.out(`millrace ${programVersion()}\n`);
+  return EXIT.done;
+}

@@ -7,24 +7,18 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { MillraceError } from '../base/errors.ts';
 import type { ChannelConfig, Config, ConfigProblem, EndpointConfig } from './config.ts';
+import { fileErrorText, problemLine, problemsError, readConfigText } from './config-file.ts';
 import { type ConfigPath, crossChecks, type PathProblem } from './cross-checks.ts';
-import { configSchema, dataDirSchema, type RawConfig, type RawEndpoint } from './schema.ts';
+import { configSchema, type RawConfig, type RawEndpoint } from './schema.ts';
 import { Secret } from './secret.ts';
 import { type Environment, YamlSource } from './yaml-source.ts';
 
-const CONFIG_BYTES_MAX = 1024 * 1024;
 const SECRET_FILE_BYTES_MAX = 1024 * 1024;
 
 export type ConfigResult =
   | { readonly ok: true; readonly config: Config }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
-
-/** $MILLRACE_CONFIG, else ./config.yaml. */
-export function defaultConfigFile(environment: Environment): string {
-  return environment.MILLRACE_CONFIG || 'config.yaml';
-}
 
 /** Throws CONFIG or NOT_IN_THIS_VERSION with the first problem, as one line. */
 export function loadConfig(file: string, environment: Environment): Config {
@@ -50,78 +44,9 @@ export function readConfig(file: string, environment: Environment): ConfigResult
   return { ok: true, config: deepFreeze({ ...config, warnings }) };
 }
 
-/** Where the running Millrace is reached: what `status` and `stop` need of the file. */
-export interface ConfigPlaces {
-  readonly dataDir: string;
-  /** As far as they can be read. */
-  readonly channels: readonly string[];
-}
-
-/**
- * Reads data_dir and the channels' names alone, so that `status` and `stop` work in a shell that lacks the passwords,
- * and while somebody edits the rest of the file. Throws CONFIG.
- */
-export function loadPlaces(file: string, environment: Environment): ConfigPlaces {
-  const yaml = new YamlSource(readConfigText(file));
-  if (yaml.problems.length === 0) yaml.interpolateAt(['data_dir'], environment);
-  if (yaml.problems.length > 0) throw problemsError(file, yaml.problems);
-  const root = yaml.toJS() as { data_dir?: unknown; channels?: unknown };
-  const dataDir = dataDirSchema.safeParse(root.data_dir);
-  if (!dataDir.success) {
-    const message = dataDir.error.issues[0]!.message;
-    throw problemsError(file, [yaml.locate({ code: 'CONFIG', path: ['data_dir'], message })]);
-  }
-  const channels: string[] = [];
-  for (const channel of Array.isArray(root.channels) ? root.channels : []) {
-    if (typeof channel?.name === 'string') channels.push(channel.name);
-  }
-  return { dataDir: resolve(dirname(resolve(file)), dataDir.data), channels };
-}
-
-/** `config.yaml:10:3: channels[0].targets[0].delai: unknown key; did you mean delay?` */
-export function problemLine(file: string, problem: Omit<ConfigProblem, 'code'>): string {
-  const path = problem.path === '' ? '' : `${problem.path}: `;
-  return `${file}:${problem.line}:${problem.column}: ${path}${problem.message}`;
-}
-
-function problemsError(file: string, problems: readonly ConfigProblem[]): MillraceError {
-  const first = problems[0]!;
-  const more = problems.length - 1;
-  const rest = more === 0 ? '' : ` (and ${more} more: \`millrace check\` lists all)`;
-  return new MillraceError(first.code, `${problemLine(file, first)}${rest}`);
-}
-
 function failure(problems: readonly ConfigProblem[]): ConfigResult {
   const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
   return { ok: false, problems: sorted };
-}
-
-function readConfigText(file: string): string {
-  let bytes: Buffer;
-  try {
-    if (statSync(file).size > CONFIG_BYTES_MAX) {
-      throw new MillraceError('CONFIG', `${file}: larger than 1 MiB; this is no configuration file`);
-    }
-    bytes = readFileSync(file);
-  } catch (error) {
-    if (error instanceof MillraceError) throw error;
-    throw new MillraceError('CONFIG', `${file}: ${fileErrorText(error)}`, {
-      hint: 'Give the configuration file with -c FILE or in $MILLRACE_CONFIG; config.example.yaml shows one.',
-    });
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw new MillraceError('CONFIG', `${file}: is not UTF-8 text`);
-  }
-}
-
-function fileErrorText(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT') return 'no such file';
-  if (code === 'EACCES') return 'permission denied';
-  if (code === 'EISDIR') return 'is a folder, not a file';
-  return message;
 }
 
 type SchemaIssue = NonNullable<ReturnType<typeof configSchema.safeParse>['error']>['issues'][number];

@@ -260,10 +260,8 @@ const channel = strictObject({
   targets: z.array(target),
 });
 
-export const dataDirSchema = field(nonEmptyText);
-
 export const configSchema = strictObject({
-  data_dir: dataDirSchema,
+  data_dir: field(nonEmptyText),
   log: strictObject({
     level: oneOf('debug', 'info', 'warn', 'error').default('info'),
     format: oneOf('json', 'pretty').nullable().default(null),

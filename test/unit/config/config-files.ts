@@ -4,7 +4,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { problemLine, readConfig } from '../../../src/config/load-config.ts';
+import { problemLine } from '../../../src/config/config-file.ts';
+import { readConfig } from '../../../src/config/load-config.ts';
 import { temporaryFolder } from '../../support/repository.ts';
 
 export const folder = temporaryFolder('config');

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { loadConfig, loadPlaces } from '../../../src/config/load-config.ts';
+import { loadConfig } from '../../../src/config/load-config.ts';
+import { loadPlaces } from '../../../src/config/places.ts';
+import { repositoryRoot } from '../../support/repository.ts';
 import { EIGHT_LINES, ENV, folder, write } from './config-files.ts';
 
 describe('a valid configuration', () => {
@@ -163,4 +165,10 @@ describe('the places that status and stop need', () => {
   test('no data_dir is an error', () => {
     expect(() => loadPlaces(write('channels: []\n'), {})).toThrow(/config\.yaml:1:1: data_dir: missing/);
   });
+});
+
+test('the example configuration is valid, and says the defaults', () => {
+  const example = loadConfig(join(repositoryRoot, 'config.example.yaml'), ENV);
+  const smallest = loadConfig(write(EIGHT_LINES.replace('name: shop', 'name: orders')), ENV);
+  expect(JSON.stringify(example.channels)).toBe(JSON.stringify(smallest.channels));
 });

@@ -1,0 +1,68 @@
+/**
+ * The verbs: their names, options and where they live.
+ */
+import { type Verb, verb } from './verb.ts';
+
+export const VERBS: readonly Verb[] = [
+  verb(
+    'start',
+    'Run the channels, in the foreground or with --daemon',
+    (yargs) =>
+      yargs
+        .option('daemon', {
+          alias: 'd',
+          type: 'boolean',
+          default: false,
+          describe: 'Detach, and return when the channels run or have failed',
+        })
+        .option('timeout', {
+          type: 'number',
+          default: 60,
+          requiresArg: true,
+          describe: 'With --daemon: wait so many seconds at most',
+        }),
+    async () => (await import('./start.ts')).start,
+  ),
+  verb(
+    'stop',
+    'Stop the running Millrace and wait until it is gone',
+    (yargs) =>
+      yargs.option('timeout', {
+        type: 'number',
+        default: 60,
+        requiresArg: true,
+        describe: 'Give up waiting after so many seconds; the stop goes on',
+      }),
+    async () => (await import('./stop.ts')).stop,
+  ),
+  verb(
+    'status',
+    'Show what the channels do; exit code 3 when one is degraded or stopped',
+    (yargs) =>
+      yargs
+        .option('json', { type: 'boolean', default: false, describe: 'The status as JSON' })
+        .option('watch', { alias: 'w', type: 'boolean', default: false, describe: 'Show it again and again' })
+        .option('interval', {
+          type: 'number',
+          default: 1,
+          requiresArg: true,
+          describe: 'With --watch: seconds between two looks',
+        }),
+    async () => (await import('./status.ts')).status,
+  ),
+  verb(
+    'check',
+    'Check the configuration file; no server is contacted',
+    (yargs) => yargs,
+    async () => (await import('./check.ts')).check,
+  ),
+  verb(
+    'version',
+    'Print the version',
+    (yargs) => yargs,
+    async () => (await import('./version.ts')).version,
+  ),
+];
+
+/** Verbs that a later version brings: known, and refused in plain words. */
+export const LATER_VERBS: readonly string[] = ['snapshot', 'verify', 'promote'];

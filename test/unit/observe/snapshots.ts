@@ -1,0 +1,90 @@
+/**
+ * A channel that runs well, as a snapshot; tests change what they are about.
+ */
+import type { ApplierState, ApplierStatus } from '../../../src/applier/applier-messages.ts';
+import { ERROR_CODES, type ErrorCode, type PlainError } from '../../../src/base/errors.ts';
+import type { ChannelSnapshot } from '../../../src/channel/channel.ts';
+import { type ChannelMachine, newChannelMachine } from '../../../src/channel/channel-state.ts';
+import type { ReaderState, ReaderStatus } from '../../../src/reader/reader-messages.ts';
+
+export const UUID = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
+export const NOW = Date.parse('2026-02-03T04:05:06.000Z');
+export const FACTS = { version: '0.1.0', pid: 4711, startedWallMs: NOW - 90_000, nowWallMs: NOW };
+
+export function error(code: ErrorCode, message: string, hint: string | null = null): PlainError {
+  return { code, action: ERROR_CODES[code], message, hint, facts: {} };
+}
+
+export interface Wish {
+  readonly machine?: Partial<ChannelMachine>;
+  readonly readerState?: ReaderState;
+  readonly reader?: Partial<ReaderStatus> | null;
+  readonly targetState?: ApplierState;
+  readonly target?: Partial<ApplierStatus> | null;
+  readonly fresh?: boolean;
+}
+
+export function snapshot(wish: Wish = {}): ChannelSnapshot {
+  const readerState = wish.readerState ?? { at: 'streaming', sinceMs: NOW - 80_000 };
+  const targetState = wish.targetState ?? { at: 'running' };
+  return {
+    name: 'orders',
+    host: 'db1',
+    port: 3306,
+    machine: { ...newChannelMachine(1), state: { at: 'running' }, kind: 'gtid', ...wish.machine },
+    everStreamed: true,
+    reader: {
+      state: readerState,
+      fresh: wish.fresh ?? true,
+      status: wish.reader === null ? null : { ...readerStatus(readerState), ...wish.reader },
+    },
+    targets: [
+      {
+        name: 'standby',
+        host: 'db2',
+        port: 3307,
+        workers: 8,
+        state: targetState,
+        fresh: wish.fresh ?? true,
+        status: wish.target === null ? null : { ...applierStatus(targetState), ...wish.target },
+      },
+    ],
+  };
+}
+
+function readerStatus(state: ReaderState): ReaderStatus {
+  return {
+    state,
+    lastError: null,
+    source: { serverUuid: UUID, serverVersion: '9.7.4', flavour: 'mysql' },
+    retrieved: `${UUID}:1-5021`,
+    sourceFile: 'binlog.000042',
+    sourcePosition: 1234,
+    relayFile: 'relay-bin.000007',
+    relayPosition: 88_231,
+    relayBytes: 1_288_490_188,
+    transactionsReceived: 5021,
+    bytesReceived: 1_288_000_000,
+    caughtUpWithSource: true,
+    contactMs: NOW - 300,
+    clockDiffMs: 0,
+  };
+}
+
+function applierStatus(state: ApplierState): ApplierStatus {
+  return {
+    state,
+    lastError: null,
+    mode: 'binlog',
+    progress: 'gtid',
+    executed: `${UUID}:1-5021`,
+    workers: 8,
+    transactionsApplied: 5021,
+    rowsApplied: 70_000,
+    caughtUpWithRelay: true,
+    pendingCommitMicros: null,
+    lastCommitMicros: null,
+    lastAppliedWallMs: null,
+    neededFile: 7,
+  };
+}

@@ -1,0 +1,167 @@
+import { describe, expect, test } from 'vitest';
+import type { ChannelStatus } from '../../../src/observe/status.ts';
+import { composeStatus } from '../../../src/observe/status.ts';
+import { error, FACTS, NOW, snapshot, UUID, type Wish } from './snapshots.ts';
+
+function compose(wish: Wish = {}): ChannelStatus {
+  return composeStatus([snapshot(wish)], FACTS).channels[0]!;
+}
+
+const LOST = error('CONNECTION_LOST', 'source closed the connection', 'Look at the source.');
+
+describe('the status', () => {
+  test('of a channel that runs well, word for word', () => {
+    expect(composeStatus([snapshot()], FACTS)).toEqual({
+      version: '0.1.0',
+      pid: 4711,
+      started_at: '2026-02-03T04:03:36.000Z',
+      now: '2026-02-03T04:05:06.000Z',
+      channels: [
+        {
+          name: 'orders',
+          state: 'running',
+          reason: null,
+          source: { host: 'db1', port: 3306, server_uuid: UUID, server_version: '9.7.4' },
+          reader: {
+            state: 'streaming',
+            reason: null,
+            retrieved_gtid_set: `${UUID}:1-5021`,
+            source_file: 'binlog.000042',
+            source_position: 1234,
+            transactions_received: 5021,
+            bytes_received: 1_288_000_000,
+            last_error: null,
+            last_error_code: null,
+          },
+          relay_log: { file: 'relay-bin.000007', position: 88_231, bytes: 1_288_490_188 },
+          targets: [
+            {
+              name: 'standby',
+              host: 'db2',
+              port: 3307,
+              state: 'running',
+              reason: null,
+              mode: 'binlog',
+              progress: 'gtid',
+              executed_gtid_set: `${UUID}:1-5021`,
+              workers: 8,
+              delay_seconds: 0,
+              lag_seconds: 0,
+              lag_transactions: 0,
+              transactions_applied: 5021,
+              rows_applied: 70_000,
+              last_error: null,
+              last_error_code: null,
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  test('a reader that waits says why, for how long, and which attempt it was', () => {
+    const channel = compose({
+      readerState: { at: 'backing-off', attempt: 3, untilMs: NOW + 3_200, cause: LOST },
+    });
+    expect(channel.state).toBe('degraded');
+    expect(channel.reader).toMatchObject({
+      state: 'backing-off',
+      reason: 'backing-off, attempt 3, source closed the connection, retry in 4 s',
+      last_error: 'source closed the connection — Look at the source.',
+      last_error_code: 'CONNECTION_LOST',
+    });
+    expect(channel.reason).toBe('reader: backing-off, attempt 3, source closed the connection, retry in 4 s');
+    expect(channel.targets[0]).toMatchObject({ state: 'running', lag_seconds: null });
+  });
+
+  test('a target that has stopped says why and what to do', () => {
+    const cause = error('APPLY_FAILED', 'row not found in shop.orders', 'Compare the row.');
+    const channel = compose({ targetState: { at: 'stopped', cause } });
+    expect(channel.state).toBe('degraded');
+    expect(channel.targets[0]).toMatchObject({
+      state: 'stopped',
+      reason: 'stopped, row not found in shop.orders — Compare the row.',
+      last_error_code: 'APPLY_FAILED',
+    });
+    expect(channel.reason).toBe('target standby: stopped, row not found in shop.orders — Compare the row.');
+  });
+
+  test.each<[string, Wish, ChannelStatus['state']]>([
+    [
+      'the first attempt to connect is starting',
+      { readerState: { at: 'connecting', attempt: 1 } },
+      'starting',
+    ],
+    ['the second attempt is degraded', { readerState: { at: 'connecting', attempt: 2 } }, 'degraded'],
+    ['a target that connects is starting', { targetState: { at: 'connecting', attempt: 1 } }, 'starting'],
+    [
+      'a target that waits is degraded',
+      { targetState: { at: 'backing-off', attempt: 1, untilMs: NOW, cause: LOST } },
+      'degraded',
+    ],
+    ['a relay log fetched again is degraded', { machine: { resyncCause: LOST } }, 'degraded'],
+    ['stopping is degraded', { readerState: { at: 'stopping', cause: null } }, 'degraded'],
+    [
+      'all stopped is stopped',
+      { readerState: { at: 'stopped', cause: LOST }, targetState: { at: 'stopped', cause: null } },
+      'stopped',
+    ],
+    ['a stopped channel is stopped', { machine: { state: { at: 'stopped', cause: LOST } } }, 'stopped'],
+  ])('%s', (_what, wish, state) => {
+    expect(compose(wish).state).toBe(state);
+  });
+
+  test('a reader that waits for the targets names them', () => {
+    const channel = compose({
+      machine: { state: { at: 'asking', sinceMs: 0 } },
+      readerState: { at: 'idle', reason: 'waiting' },
+    });
+    expect(channel.reader.reason).toBe('waiting to hear what standby has');
+  });
+
+  test('a target that waits for the reader says so', () => {
+    const channel = compose({ machine: { kind: null }, targetState: { at: 'idle' } });
+    expect(channel.targets[0]).toMatchObject({
+      state: 'connecting',
+      reason: 'waiting for the reader to reach the source',
+      lag_transactions: null,
+    });
+    expect(channel.reader.retrieved_gtid_set).toBeNull();
+  });
+
+  test('before any thread has answered, everything unknown is null', () => {
+    const channel = compose({
+      reader: null,
+      target: null,
+      readerState: { at: 'idle', reason: 'starting' },
+      targetState: { at: 'idle' },
+    });
+    expect(channel.source).toMatchObject({ server_uuid: null, server_version: null });
+    expect(channel.relay_log).toEqual({ file: null, position: 0, bytes: 0 });
+    expect(channel.targets[0]).toMatchObject({
+      executed_gtid_set: null,
+      lag_seconds: null,
+      lag_transactions: null,
+      progress: null,
+    });
+  });
+
+  test('what is received and not executed is counted', () => {
+    const channel = compose({ target: { executed: `${UUID}:1-5000`, caughtUpWithRelay: false } });
+    expect(channel.targets[0]).toMatchObject({ lag_transactions: 21, lag_seconds: null });
+  });
+
+  test('without a fresh answer of the threads the lag is unknown', () => {
+    expect(compose({ fresh: false }).targets[0]?.lag_seconds).toBeNull();
+  });
+
+  test('by file and position transactions cannot be counted, unless there are none', () => {
+    const behind = { machine: { kind: 'position' as const }, reader: { retrieved: 'binlog.000002:500' } };
+    expect(
+      compose({ ...behind, target: { executed: 'binlog.000002:400' } }).targets[0]?.lag_transactions,
+    ).toBeNull();
+    expect(
+      compose({ ...behind, target: { executed: 'binlog.000002:500' } }).targets[0]?.lag_transactions,
+    ).toBe(0);
+  });
+});
