@@ -17,18 +17,17 @@ import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
 import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import { locate } from '../relay/relay-log-location.ts';
 import { ApplySession } from '../target/apply-session.ts';
+import { type Collations, readCollations } from '../target/collations.ts';
 import { hexLiteral } from '../target/table-progress.ts';
-import { oldestPreparedFile } from '../target/table-settlement.ts';
-import type { WireConnection } from '../wire/connection.ts';
 import type { ApplierOptions } from './applier-messages.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import { ApplyWorker } from './apply-worker.ts';
+import { PreparedBranches } from './prepared-branches.ts';
 import type { StoredTransaction } from './replay-context.ts';
 import { readStoredTransaction } from './stored-transaction.ts';
 import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
 import type { Transaction } from './transaction.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
-import type { Collations } from './user-variable.ts';
 
 const QUEUE_BYTES = 16 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
@@ -63,7 +62,7 @@ export class ApplierRun {
   readonly #broken = new AbortController();
   readonly counters: RunCounters;
   #target: TakenTarget | null = null;
-  #preparedFile: number | null = null;
+  readonly #prepared = new PreparedBranches();
   /** The executed prefix: grows in the relay log's order. */
   #prefix: PositionSet | null = null;
   #workers: ApplyWorker[] = [];
@@ -116,7 +115,7 @@ export class ApplierRun {
   /** The oldest relay file still needed: by what is in flight, being read, or prepared and undecided. */
   get neededFile(): number {
     const reading = this.#scheduler.oldest?.location.fileNumber ?? this.#assembler?.fileNumber ?? 0;
-    const prepared = this.#preparedFile;
+    const prepared = this.#prepared.oldestFile;
     return prepared === null ? reading : Math.min(reading, prepared);
   }
 
@@ -125,7 +124,7 @@ export class ApplierRun {
     const target = await takeTargetOver(this.#options, this.#kind, this.#broken.signal, this.#log);
     this.#target = target;
     this.#prefix = target.executed.set.clone();
-    this.#preparedFile = target.preparedFile;
+    for (const { xid, fileNumber } of target.prepared) this.#prepared.add(xid, fileNumber);
     return target.executed.set;
   }
 
@@ -194,7 +193,7 @@ export class ApplierRun {
         log: this.#log,
         signal: this.#broken.signal,
         standAlone: (transaction) => this.#standAlone(transaction),
-        isAlone: (transaction) => this.#scheduler.inFlight === 1 && this.#scheduler.oldest === transaction,
+        ranAlone: (transaction) => this.#scheduler.ranAlone(transaction),
       });
       this.#workers.push(worker);
       this.#idle.push(worker);
@@ -213,7 +212,8 @@ export class ApplierRun {
       channel: hexLiteral(channel),
       createdBefore,
       tableMaps: this.#tableMaps,
-      collations: () => (this.#collations ??= readCollations(this.#target!.control)),
+      prepared: this.#prepared,
+      collations: () => (this.#collations ??= readCollations(this.#target!.control, this.#target!.facts)),
       readTransaction: (location: Parameters<typeof readStoredTransaction>[2]): StoredTransaction =>
         readStoredTransaction(relayDir, published, location),
     };
@@ -303,9 +303,6 @@ export class ApplierRun {
   #committed(worker: ApplyWorker, transaction: Transaction, rows: number): void {
     this.#scheduler.committed(transaction);
     this.#idle.push(worker);
-    if (transaction.ending === 'xa-prepare' && this.progressKind === 'table') {
-      this.#preparedFile ??= transaction.location.fileNumber;
-    }
     const { counters } = this;
     counters.transactionsApplied += 1;
     counters.rowsApplied += rows;
@@ -374,8 +371,6 @@ export class ApplierRun {
       last = text;
       try {
         await this.#target!.progress.checkpoint(prefix);
-        if (this.#preparedFile !== null)
-          this.#preparedFile = await oldestPreparedFile(this.#target!.control, this.#options.channel);
       } catch (error) {
         this.#fail(error);
       }
@@ -392,15 +387,4 @@ export class ApplierRun {
       this.#fail(error);
     }
   }
-}
-
-async function readCollations(control: WireConnection): Promise<Collations> {
-  const rows = await control.query(
-    'SELECT ID AS id, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation FROM information_schema.COLLATIONS WHERE ID IS NOT NULL',
-  );
-  const collations = new Map<number, { charset: string; collation: string }>();
-  for (const { id, charset, collation } of rows) {
-    if (id && charset && collation) collations.set(Number(id), { charset, collation });
-  }
-  return collations;
 }

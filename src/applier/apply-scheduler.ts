@@ -14,8 +14,9 @@
  * A barrier (DDL, XA, statements, a transaction too large for memory, a clock that restarts) runs alone.
  *
  * Standing alone. A transaction that failed may ask for a second try after everything before it has committed and
- * with nothing else running (`standAlone`): an error is believed only then, since a key that exists on the target alone
- * can make two transactions depend on each other that the source's clock calls independent.
+ * with nothing else running (`standAlone`): an error is believed only then, or when nothing ran beside it from its start
+ * to its failure (`ranAlone`), since a key that exists on the target alone can make two transactions depend on each other
+ * that the source's clock calls independent.
  *
  * Invariants
  *  - `lowWaterMark` counts the longest prefix, in admission order, of which every transaction is committed.
@@ -53,6 +54,8 @@ export class ApplyScheduler<T extends Schedulable> {
   #next = 0;
   readonly #inFlight = new Set<T>();
   readonly #alone: T[] = [];
+  /** In flight, and at some time beside another one. */
+  readonly #beside = new Set<T>();
   #bytes = 0;
   #inWindow = 0;
 
@@ -83,6 +86,7 @@ export class ApplyScheduler<T extends Schedulable> {
     this.#next += 1;
     this.#inWindow += 1;
     this.#inFlight.add(head);
+    if (this.#inFlight.size > 1) for (const running of this.#inFlight) this.#beside.add(running);
     return head;
   }
 
@@ -113,6 +117,7 @@ export class ApplyScheduler<T extends Schedulable> {
   /** `transaction` is committed on the target (or was found there). */
   committed(transaction: T): void {
     assert(this.#inFlight.delete(transaction), 'only a dispatched transaction commits');
+    this.#beside.delete(transaction);
     const waiting = this.#alone.indexOf(transaction);
     if (waiting >= 0) this.#alone.splice(waiting, 1);
     this.#bytes -= transaction.bytes;
@@ -140,6 +145,11 @@ export class ApplyScheduler<T extends Schedulable> {
     if (transaction.ordinal !== this.#firstOrdinal) return false;
     for (const running of this.#inFlight) if (!this.#alone.includes(running)) return false;
     return true;
+  }
+
+  /** Everything before it was committed when it started, and nothing has started beside it. */
+  ranAlone(transaction: T): boolean {
+    return transaction.ordinal === this.#firstOrdinal && !this.#beside.has(transaction);
   }
 
   get idle(): boolean {

@@ -15,6 +15,7 @@ import { slabEvents } from './event-slab.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { Transaction } from './transaction.ts';
 import { TransactionReplay } from './transaction-replay.ts';
+import { branchLiteral } from './xa-branch.ts';
 
 /** As replica_transaction_retries; then the applier reports the error and goes on trying from its back-off. */
 const TRANSIENT_RETRIES = 10;
@@ -39,8 +40,8 @@ export interface ApplyWorkerSurroundings {
   readonly signal: AbortSignal;
   /** Resolves when nothing else is in flight and everything before the transaction is committed. */
   standAlone(transaction: Transaction): Promise<void>;
-  /** True when it ran with nothing beside it from the start. */
-  isAlone(transaction: Transaction): boolean;
+  /** Everything before it was committed when it started, and nothing has started beside it until now. */
+  ranAlone(transaction: Transaction): boolean;
 }
 
 export class ApplyWorker {
@@ -60,20 +61,21 @@ export class ApplyWorker {
 
   /** Returns the number of rows applied. @throws what the applier has to decide about. */
   async apply(transaction: Transaction): Promise<number> {
-    let alone = this.#around.isAlone(transaction);
+    let alone = false;
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#applyOnce(transaction);
       } catch (error) {
         if (!(error instanceof MillraceError) || this.session.lost !== null) throw this.session.lost ?? error;
-        await this.session.rollback();
+        const ranAlone = this.#around.ranAlone(transaction);
+        await this.session.rollback(transaction.xid === null ? null : branchLiteral(transaction.xid));
         if (this.#around.signal.aborted || NOT_ABOUT_ORDER.has(error.code)) throw error;
         if (error.code === 'APPLY_TRANSIENT') {
           if (attempt > TRANSIENT_RETRIES) throw error;
           await sleep(backoffMs(attempt, Math.random(), RETRY_BASE_MS, RETRY_MAX_MS), this.#around.signal);
           continue;
         }
-        if (alone) throw error;
+        if (alone || ranAlone) throw error;
         this.#around.log.debug('a transaction failed beside others and is tried alone', {
           transaction: transactionIdText(transaction.id),
           error: error.message,

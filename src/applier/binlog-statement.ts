@@ -52,6 +52,11 @@ export class BinlogStatement {
     this.#buf = Buffer.allocUnsafe(64 * 1024);
   }
 
+  /** Raw bytes gathered. */
+  get length(): number {
+    return this.#length;
+  }
+
   get isEmpty(): boolean {
     return this.#lastRows < 0;
   }

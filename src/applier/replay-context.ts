@@ -4,10 +4,11 @@
 import type { FormatDescription } from '../binlog/format-description.ts';
 import type { TableMapCache } from '../binlog/table-map-cache.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
+import type { Collations } from '../target/collations.ts';
 import type { Progress } from '../target/progress.ts';
 import type { TargetFacts } from '../target/target-facts.ts';
+import type { PreparedBranches } from './prepared-branches.ts';
 import type { EventView } from './transaction.ts';
-import type { Collations } from './user-variable.ts';
 
 /** A transaction read again from the relay log. */
 export interface StoredTransaction {
@@ -26,6 +27,7 @@ export interface ReplayContext {
   /** The CREATE TABLE of this transaction ran before a crash; its rows did not. */
   readonly createdBefore: string | null;
   readonly tableMaps: TableMapCache;
+  readonly prepared: PreparedBranches;
   collations(): Promise<Collations>;
   /** @throws RELAY_CORRUPT when no transaction begins there any more. */
   readTransaction(location: RelayPosition): StoredTransaction;

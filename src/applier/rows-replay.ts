@@ -8,6 +8,7 @@ import type { FormatDescription } from '../binlog/format-description.ts';
 import { countRows, hasKnownLengths } from '../binlog/row-images.ts';
 import { DUMMY_TABLE_IDS, type TableMap } from '../binlog/table-map.ts';
 import type { TableMapCache } from '../binlog/table-map-cache.ts';
+import { requirePacket } from '../target/packet-limit.ts';
 import {
   BINLOG_PREFIX,
   BINLOG_SUFFIX,
@@ -46,6 +47,13 @@ export class RowsReplay {
     const map = this.#options.tableMaps.get(buf, start + EVENT_HEADER_LENGTH, end);
     this.#tables.set(map.tableId, map);
     this.#statement.addTableMap(buf, start, end);
+  }
+
+  /** True: what is gathered must be taken first, or the target could not receive it together with this event. */
+  mustTakeBefore({ start, end }: EventView): boolean {
+    if (this.#statement.isEmpty) return false;
+    const bytes = this.#statement.length + end - start;
+    return base64Length(bytes) + STATEMENT_OVERHEAD > this.#options.maxAllowedPacket;
   }
 
   /** True: the statement is full and must be taken. */
@@ -113,18 +121,8 @@ export class RowsReplay {
   }
 
   #requirePacket(eventLength: number): void {
-    const max = this.#options.maxAllowedPacket;
-    const need = base64Length(eventLength) + STATEMENT_OVERHEAD;
-    if (need <= max) return;
-    const wanted = Math.min(1 << 30, Math.ceil(need / (1 << 20)) * (1 << 20));
-    throw new MillraceError(
-      'TARGET_CONFIG',
-      `a row event of ${eventLength} bytes does not fit the target's max_allowed_packet (${max})`,
-      {
-        hint: `SET GLOBAL max_allowed_packet=${wanted} (or more) on the target and start again.`,
-        facts: this.#options.facts,
-      },
-    );
+    const { maxAllowedPacket, facts } = this.#options;
+    requirePacket(base64Length(eventLength) + STATEMENT_OVERHEAD, maxAllowedPacket, 'a row event', facts);
   }
 }
 

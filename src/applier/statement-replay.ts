@@ -16,8 +16,10 @@ import type { QueryEvent } from '../binlog/query-event.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import { intentDoneStatement, intentStatement, prepareIntent } from '../target/ddl-intent.ts';
+import { requirePacket } from '../target/packet-limit.ts';
 import type { StatementOrigin } from '../target/session-context.ts';
 import type { ErrorReply, Reply } from '../wire/command-pipe.ts';
+import { nameInvoker } from './invoker.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { EventView, Transaction } from './transaction.ts';
 
@@ -65,8 +67,8 @@ export class StatementReplay {
     if (this.#context.progress.kind === 'table' && CREATE_TABLE.test(head)) {
       return this.#createWithRows(event, query);
     }
+    const sql = this.#sql(event, query);
     await this.#enter(event, query, true);
-    const sql = Buffer.from(buf.subarray(query.sqlStart, query.sqlEnd));
     const before = this.#before;
     this.#before = [];
     const replies = await this.#session.run([...before, sql]);
@@ -85,7 +87,7 @@ export class StatementReplay {
     const other = MariadbGtidExtraFlag.START_ALTER | MariadbGtidExtraFlag.ROLLBACK_ALTER;
     // The COMMIT ALTER carries the statement again and is the one that runs.
     if ((alter & other) !== 0) return false;
-    const sql = Buffer.from(buf.subarray(query.sqlStart, query.sqlEnd));
+    const sql = this.#sql(event, query);
     if (this.#context.progress.kind === 'table') {
       await this.#underIntent(event, query, sql, false);
       return false;
@@ -158,6 +160,13 @@ export class StatementReplay {
 
   // ---- the source's session
 
+  /** The bytes to send: the event's own, with the invoker's name in them where it matters. */
+  #sql({ buf }: EventView, query: QueryEvent): Buffer {
+    const sql = Buffer.from(buf.subarray(query.sqlStart, query.sqlEnd));
+    requirePacket(sql.length, this.#context.facts.maxAllowedPacket, 'a statement', this.#facts);
+    return nameInvoker(sql, query.statusVars.invoker, this.#context.facts.flavour);
+  }
+
   async #enter(event: EventView, query: QueryEvent, dml: boolean): Promise<void> {
     const { buf, start } = event;
     const origin: StatementOrigin = {
@@ -169,10 +178,12 @@ export class StatementReplay {
       dml,
     };
     const { context } = this.#session;
-    if (NOT_ASCII.test(query.database)) {
-      // A name is read in the session's charset, which an earlier statement may have changed.
-      await this.#session.execute(['SET NAMES utf8mb4'], 'SET NAMES', this.#facts);
+    const named = this.#before.filter((statement) => NOT_ASCII.test(statement));
+    if (named.length > 0 || NOT_ASCII.test(query.database)) {
+      // Names are read in the session's charset, which an earlier statement may have changed.
+      await this.#session.execute(['SET NAMES utf8mb4', ...named], 'SET NAMES', this.#facts);
       context.forget();
+      this.#before = this.#before.filter((statement) => !named.includes(statement));
     }
     const use = context.useStatement(origin);
     if (use !== null) {
@@ -186,7 +197,7 @@ export class StatementReplay {
       }
     }
     await this.#session.execute(
-      [context.setStatement(origin)],
+      [context.setStatement(origin, await this.#context.collations())],
       'the session context of a statement',
       this.#facts,
     );

@@ -8,7 +8,7 @@ import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
 import { GtidProgress } from '../target/gtid-progress.ts';
 import type { Executed, Progress } from '../target/progress.ts';
 import { TableProgress } from '../target/table-progress.ts';
-import { settleTable } from '../target/table-settlement.ts';
+import { type PreparedRow, settleTable } from '../target/table-settlement.ts';
 import {
   chooseProgress,
   readTargetFacts,
@@ -30,8 +30,7 @@ export interface TakenTarget {
   readonly executed: Executed;
   /** The transaction whose CREATE TABLE ran before a crash and whose rows did not. */
   readonly createdBefore: string | null;
-  /** The oldest relay file with a prepared branch that is not decided. */
-  readonly preparedFile: number | null;
+  readonly prepared: readonly PreparedRow[];
 }
 
 /** @throws what keeps the target from being applied to; the connection is then closed. */
@@ -50,7 +49,7 @@ export async function takeTargetOver(
     await takeLease(control, options.channel);
     const taken =
       way === 'gtid'
-        ? { progress: new GtidProgress(control, facts), createdBefore: null, preparedFile: null }
+        ? { progress: new GtidProgress(control, facts), createdBefore: null, prepared: [] }
         : await openTable(options, kind, control, facts, log);
     const executed = await taken.progress.takeOver();
     if (options.startAt !== null) executed.set.addAll(parsePositionSet(kind, options.startAt));
@@ -72,7 +71,7 @@ async function openTable(
   const startAt = options.startAt === null ? null : parsePositionSet(kind, options.startAt);
   const progress = new TableProgress(control, { channel, kind, workers, owner, startAt });
   await progress.createTables();
-  const { createdBefore, preparedFile, note } = await settleTable(control, progress, facts);
+  const { createdBefore, prepared, note } = await settleTable(control, progress, facts);
   if (note !== null) log.info('a statement that was cut off is settled', { ...note });
-  return { progress, createdBefore, preparedFile };
+  return { progress, createdBefore, prepared };
 }

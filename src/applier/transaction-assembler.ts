@@ -25,7 +25,7 @@ import type { RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import type { Executed } from '../target/progress.ts';
 import { EventSlab } from './event-slab.ts';
 import { LogicalClock } from './logical-clock.ts';
-import { payloadEvents } from './payload-events.ts';
+import { type PayloadEvents, payloadEvents } from './payload-events.ts';
 import type { Ending, Transaction } from './transaction.ts';
 import { normalXid } from './xa-branch.ts';
 
@@ -129,15 +129,25 @@ export class TransactionAssembler {
   #takePayload(building: Building, event: RelayEvent): void {
     const views = payloadEvents(event, (offset, length) => this.#cursor.readOversized(event, offset, length));
     if (event.oversized || views.uncompressedSize > INLINE_MAX) {
-      // Only row events are ever compressed, ended by an XID (or a COMMIT): what it is can be told without unpacking it.
       building.slab = null;
-      building.ending = 'xid';
+      this.#classifyLargePayload(building, views);
       return;
     }
     for (const inner of views.events()) {
       const last = inner[4] === EventType.XID_EVENT;
       this.#classify(building, inner[4]!, inner, 0, inner.length, last);
       building.slab?.add(inner, 0, inner.length);
+    }
+  }
+
+  /** Only row events are ever compressed: a BEGIN tells all. A branch of XA has its name at its end. */
+  #classifyLargePayload(building: Building, views: PayloadEvents): void {
+    building.ending = 'xid';
+    for (const inner of views.events()) {
+      const type = inner[4]!;
+      if (type === EventType.QUERY_EVENT && queryVerb(inner, EVENT_HEADER_LENGTH, inner.length) === 'begin')
+        return;
+      if (!isRowsEvent(type)) this.#classify(building, type, inner, 0, inner.length, false);
     }
   }
 

@@ -105,6 +105,7 @@ export class TransactionReplay {
   #onRows(event: EventView): Promise<void> | null {
     this.#begin();
     if (event.oversized !== null) return this.#onOversizedRows(event);
+    if (this.#rows.mustTakeBefore(event)) this.#takeRows();
     if (this.#rows.addRows(event, this.#fde)) this.#takeRows();
     // A MariaDB group of one statement ends with its rows.
     if (event.last) return this.#commit();
@@ -277,6 +278,7 @@ export class TransactionReplay {
    */
   #notePrepared(xid: string): Promise<void> {
     const { fileNumber, offset } = this.#tx.location;
+    this.#context.prepared.add(xid, fileNumber);
     const id = transactionIdText(this.#tx.id);
     return this.#commitWith(
       `REPLACE INTO millrace.prepared (channel, xid, id, relay_file, relay_offset) VALUES (${this.#context.channel}, ${hexLiteral(xid)}, ${hexLiteral(id)}, ${fileNumber}, ${offset})`,
@@ -286,7 +288,8 @@ export class TransactionReplay {
   async #completeXa(event: EventView, query: QueryEvent, commit: boolean): Promise<void> {
     if (this.#context.progress.kind === 'gtid') return this.#single(event, query);
     const text = event.buf.toString('latin1', query.sqlStart, query.sqlEnd);
-    const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xidOfStatement(text))}`;
+    const xid = xidOfStatement(text);
+    const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xid)}`;
     const [row] = await this.#session.query(
       `SELECT relay_file, relay_offset FROM millrace.prepared WHERE ${where}`,
       'a look at the prepared transactions',
@@ -307,6 +310,7 @@ export class TransactionReplay {
       await this.#replay(stored.events);
     }
     await this.#commitWith(`DELETE FROM millrace.prepared WHERE ${where}`);
+    this.#context.prepared.remove(xid);
   }
 
   async #commitWith(statement: string): Promise<void> {

@@ -12,10 +12,8 @@ import {
   UserVarType,
 } from '../binlog/control-events.ts';
 import { decimalText } from '../binlog/decimal-value.ts';
+import { type Collations, collationNames } from '../target/collations.ts';
 import { quoteIdentifier } from '../target/session-context.ts';
-
-/** Collation id → names, as the target has them. */
-export type Collations = ReadonlyMap<number, { readonly charset: string; readonly collation: string }>;
 
 export function intvarStatement(event: IntvarEvent): string {
   return `SET ${event.variable}=${event.value}`;
@@ -33,23 +31,14 @@ function valueLiteral({ name, value }: UserVarEvent, collations: Collations): st
   if (value === null) return 'NULL';
   switch (value.type) {
     case UserVarType.STRING: {
-      const names = collations.get(value.charset);
-      if (names === undefined) {
-        throw new MillraceError(
-          'UNSUPPORTED',
-          `the user variable @${name} has collation ${value.charset}, which the target does not know`,
-          {
-            hint: 'Use a target that knows the source’s collations.',
-          },
-        );
-      }
+      const names = collationNames(collations, value.charset, `the user variable @${name}`);
       const hex = value.bytes.toString('hex');
-      return `_${names.charset} ${hex === '' ? "''" : `x'${hex}'`} COLLATE ${names.collation}`;
+      return `_${names.charset} ${hex === '' ? "''" : `x'${hex}'`} COLLATE \`${names.collation}\``;
     }
     case UserVarType.REAL: {
       const number = value.bytes.readDoubleLE(0);
       // An exponent makes it a DOUBLE literal; without one it would be a DECIMAL.
-      return number.toExponential();
+      return Object.is(number, -0) ? '-0e0' : number.toExponential();
     }
     case UserVarType.INT:
       return String(value.unsigned ? value.bytes.readBigUInt64LE(0) : value.bytes.readBigInt64LE(0));

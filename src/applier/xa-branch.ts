@@ -14,6 +14,12 @@ export function normalXid({ formatId, gtrid, bqual }: XaId): string {
   return `${gtrid.toString('hex')},${bqual.toString('hex')},${formatId}`;
 }
 
+/** As XA statements take it, out of the spelling of `normalXid`. */
+export function branchLiteral(xid: string): string {
+  const [gtrid = '', bqual = '', formatId = ''] = xid.split(',');
+  return `X'${gtrid}',X'${bqual}',${formatId}`;
+}
+
 /** Of `XA COMMIT X'7831',X'',1` and the like. */
 export function xidOfStatement(sql: string): string {
   const match = /X'([0-9a-f]*)'\s*,\s*X'([0-9a-f]*)'\s*,\s*(\d+)/i.exec(sql);

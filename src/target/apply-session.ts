@@ -79,11 +79,6 @@ export class ApplySession {
     this.#formatDescription = Buffer.from(event);
   }
 
-  /** Row events were applied: they leave foreign_key_checks and unique_checks as they needed them. */
-  rowsApplied(): void {
-    this.context.forgetChecks();
-  }
-
   /** Sends all, waits for all. An error reply is a value. @throws CONNECTION_LOST, PROTOCOL */
   run(statements: readonly (string | Statement)[]): Promise<Reply[]> {
     return this.#pipe.run(statements.map((each) => (typeof each === 'string' ? Buffer.from(each) : each)));

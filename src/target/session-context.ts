@@ -4,8 +4,7 @@
  * A QUERY event carries what its statement depended on (MySQL's "Query event status variables"). `setStatement` gives
  * the SET that brings the target's session from what it has to what the event says, and remembers the result; nothing
  * leaks from one statement into the next because a variable once touched is set again whenever it differs. After an error the
- * session's state is not known: `forget`. Row events set foreign_key_checks and unique_checks of the session, too:
- * `forgetChecks` (tried on 9.7.4 and 10.11.18).
+ * session's state is not known: `forget`. Row events change nothing of it (tried on 9.7.4 and 10.11.18).
  *
  * Every value is a number, or text checked against a narrow pattern: nothing from the event is pasted into SQL unchecked.
  *
@@ -67,12 +66,6 @@ export class SessionContext {
   forget(): void {
     this.#known.clear();
     this.#database = null;
-  }
-
-  /** Row events were applied in this session. */
-  forgetChecks(): void {
-    this.#known.delete('foreign_key_checks');
-    this.#known.delete('unique_checks');
   }
 
   /** The default database may be gone (DROP DATABASE) or another one. */

@@ -3,14 +3,19 @@
  */
 import type { WireConnection } from '../wire/connection.ts';
 import { intentDoneStatement, settleIntent } from './ddl-intent.ts';
-import { hexLiteral, type TableProgress } from './table-progress.ts';
+import type { TableProgress } from './table-progress.ts';
 import type { TargetFacts } from './target-facts.ts';
+
+/** A branch that is prepared and undecided, and the relay file that holds it. */
+export interface PreparedRow {
+  readonly xid: string;
+  readonly fileNumber: number;
+}
 
 export interface TableSettlement {
   /** The transaction whose CREATE TABLE ran and whose rows are still to come. */
   readonly createdBefore: string | null;
-  /** The oldest relay file that holds a prepared branch. */
-  readonly preparedFile: number | null;
+  readonly prepared: readonly PreparedRow[];
   /** For the log: which statement, and what was found. */
   readonly note: { readonly transaction: string; readonly statement: string; readonly ran: boolean } | null;
 }
@@ -23,28 +28,23 @@ export async function settleTable(
 ): Promise<TableSettlement> {
   const channel = progress.channelLiteral;
   const settled = await settleIntent(control, channel, facts);
-  const preparedFile = await oldestFile(control, channel);
-  if (settled === 'none') return { createdBefore: null, preparedFile, note: null };
+  const prepared = await readPrepared(control, channel);
+  if (settled === 'none') return { createdBefore: null, prepared, note: null };
   const note = { transaction: settled.id, statement: settled.kind, ran: settled.done };
   if (!settled.done || settled.rowsFollow) {
     // Not run: it is run again under a new intent. Created without its rows: only the rows are still to come; the intent
     // stays open until they are committed.
     if (!settled.done) await control.query(intentDoneStatement(channel));
-    return { createdBefore: settled.done ? settled.id : null, preparedFile, note };
+    return { createdBefore: settled.done ? settled.id : null, prepared, note };
   }
   await progress.settleDone(settled.id);
-  return { createdBefore: null, preparedFile, note };
+  return { createdBefore: null, prepared, note };
 }
 
-/** The oldest relay file with a branch that is prepared and undecided; null: none. */
-export function oldestPreparedFile(control: WireConnection, channel: string): Promise<number | null> {
-  return oldestFile(control, hexLiteral(channel));
-}
-
-async function oldestFile(control: WireConnection, channelLiteral: string): Promise<number | null> {
+async function readPrepared(control: WireConnection, channelLiteral: string): Promise<PreparedRow[]> {
   const rows = await control.query(
-    `SELECT MIN(relay_file) AS file FROM millrace.prepared WHERE channel=${channelLiteral}`,
+    `SELECT xid, relay_file FROM millrace.prepared WHERE channel=${channelLiteral}`,
+    'look at the prepared transactions',
   );
-  const file = rows[0]?.file ?? null;
-  return file === null ? null : Number(file);
+  return rows.map(({ xid, relay_file }) => ({ xid: xid ?? '', fileNumber: Number(relay_file) }));
 }

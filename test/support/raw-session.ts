@@ -17,7 +17,8 @@ export interface RawSession {
   close(): void;
 }
 
-export async function openRawSession(server: TestServer): Promise<RawSession> {
+/** `flags`: additional client flags in mysql2's names. */
+export async function openRawSession(server: TestServer, flags: readonly string[] = []): Promise<RawSession> {
   const endpoint = {
     host: server.host,
     port: server.port,
@@ -26,7 +27,7 @@ export async function openRawSession(server: TestServer): Promise<RawSession> {
     tls: { mode: 'disabled' },
     connectTimeoutMs: 10_000,
   } as const;
-  const connection = await openConnection(endpoint, { purpose: 'a test server' });
+  const connection = await openConnection(endpoint, { purpose: 'a test server', flags });
   const { threadId, peer } = connection;
   const pipe = new CommandPipe(connection.takeSocket(), peer);
   const reply = async (...parts: readonly (string | Buffer)[]): Promise<Reply> => {
