@@ -5,6 +5,7 @@ import { GtidSet } from '../../src/binlog/gtid-set.ts';
 import { parsePositionSet } from '../../src/binlog/position-set.ts';
 import { compressedDecoders } from './compressed-decoders.ts';
 import type { Corpus } from './corpus.ts';
+import { dumpDecoders } from './dump-decoders.ts';
 import { eventDecoders } from './event-decoders.ts';
 import type { FuzzDecoder } from './fuzzer.ts';
 import { relayDecoders } from './relay-decoders.ts';
@@ -21,6 +22,7 @@ export function listDecoders(corpus: Corpus): FuzzDecoder[] {
     ...compressedDecoders(corpus),
     ...wireDecoders(),
     ...relayDecoders(corpus),
+    ...dumpDecoders(corpus),
   ];
 }
 

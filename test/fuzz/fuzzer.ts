@@ -15,6 +15,8 @@ export interface FuzzDecoder {
   /** Its share of all inputs: 1 for a decoder of one event, less where an input costs files or many events. */
   readonly weight: number;
   readonly seeds: readonly Buffer[];
+  /** What one input may take; left out: SLOW_MS. More only for those that work on files. */
+  readonly slowMs?: number;
   /** How its inputs are made; left out: `mutate` of mutator.ts. */
   mutate?(random: Random, seeds: readonly Buffer[]): Buffer;
   /** Decodes start … end of `buf` to the last byte; what it returns is compared with deep equality. */
@@ -51,8 +53,8 @@ export interface FuzzPlan {
 }
 
 export const SLOW_MS = 50;
-/** A run that takes this long is timed again. */
-const AGAIN_FROM_MS = 5;
+/** A run that takes this part of what it may is timed again. */
+const AGAIN_FROM = 0.1;
 const HANG_MS = 20_000;
 const BATCH = 512;
 /** A decoder that is wrong this often needs no more inputs. */
@@ -116,12 +118,12 @@ export function judge(decoder: FuzzDecoder, input: Buffer, stats: FuzzStats): st
   const outcome = attempt(decoder, input, input.length);
   let tookMs = performance.now() - startedMs;
   // The machine may have been busy with something else: only a time that comes again counts.
-  for (let again = 0; tookMs > AGAIN_FROM_MS && again < 4; again++) {
+  for (let again = 0; tookMs > limitMs(decoder) * AGAIN_FROM && again < 4; again++) {
     const againMs = performance.now();
     attempt(decoder, input, input.length);
     tookMs = Math.min(tookMs, performance.now() - againMs);
   }
-  return verdict(outcome, tookMs, stats);
+  return verdict(decoder, outcome, tookMs, stats);
 }
 
 /** `judge` for a decoder with `runAsync`. */
@@ -132,22 +134,26 @@ export async function judgeAsync(
 ): Promise<string | null> {
   let outcome: Outcome | null = null;
   let tookMs = Number.POSITIVE_INFINITY;
-  for (let again = 0; tookMs > AGAIN_FROM_MS && again < 5; again++) {
+  for (let again = 0; tookMs > limitMs(decoder) * AGAIN_FROM && again < 5; again++) {
     const startedMs = performance.now();
     const run = await decoder.runAsync!(input, 0, input.length).then(valued, failed);
     tookMs = Math.min(tookMs, performance.now() - startedMs);
     outcome ??= run;
   }
-  return verdict(outcome!, tookMs, stats);
+  return verdict(decoder, outcome!, tookMs, stats);
 }
 
-function verdict(outcome: Outcome, tookMs: number, stats: FuzzStats): string | null {
+function limitMs(decoder: FuzzDecoder): number {
+  return decoder.slowMs ?? SLOW_MS;
+}
+
+function verdict(decoder: FuzzDecoder, outcome: Outcome, tookMs: number, stats: FuzzStats): string | null {
   stats.inputs++;
   if (outcome.error === null) stats.values++;
   else if (outcome.typed) stats.typedErrors++;
   if (tookMs > stats.slowestMs) stats.slowestMs = tookMs;
   if (outcome.error !== null && !outcome.typed) return outcome.error;
-  if (tookMs > SLOW_MS) return `took ${tookMs.toFixed(0)} ms`;
+  if (tookMs > limitMs(decoder)) return `took ${tookMs.toFixed(0)} ms`;
   return null;
 }
 

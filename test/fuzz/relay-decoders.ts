@@ -19,6 +19,9 @@ import type { FuzzDecoder } from './fuzzer.ts';
 import { mutate } from './mutator.ts';
 import type { Random } from './random.ts';
 
+/** Files are opened, synced and removed: on a busy machine that takes its time. */
+export const FILES_SLOW_MS = 1000;
+
 const MAGIC_LENGTH = 4;
 const OF_THE_FILE: ReadonlySet<number> = new Set([
   EventType.FORMAT_DESCRIPTION_EVENT,
@@ -32,11 +35,26 @@ const OF_THE_FILE: ReadonlySet<number> = new Set([
 export function relayDecoders(corpus: Corpus): FuzzDecoder[] {
   const seeds = relayFiles(corpus);
   return [
-    { name: 'relay-cursor', weight: 0.05, seeds, mutate: mutateFile, run: readThrough },
-    { name: 'relay-recovery', weight: 0.05, seeds, mutate: mutateFile, runAsync: recoverAndRead },
+    {
+      name: 'relay-cursor',
+      weight: 0.05,
+      slowMs: FILES_SLOW_MS,
+      seeds,
+      mutate: mutateFile,
+      run: readThrough,
+    },
+    {
+      name: 'relay-recovery',
+      weight: 0.05,
+      slowMs: FILES_SLOW_MS,
+      seeds,
+      mutate: mutateFile,
+      runAsync: recoverAndRead,
+    },
     {
       name: 'relay-index',
       weight: 0.02,
+      slowMs: FILES_SLOW_MS,
       seeds: ['', 'relay-bin.000001\n', './relay-bin.000009\n./relay-bin.000010\n'].map((text) =>
         Buffer.from(text),
       ),
@@ -74,7 +92,11 @@ async function recoverAndRead(buf: Buffer, start: number, end: number): Promise<
   return events;
 }
 
-function cursorEvents(dir: string, fileNumber: number): [place: string, type: number, length: number][] {
+/** Every event of the log from a file on. */
+export function cursorEvents(
+  dir: string,
+  fileNumber: number,
+): [place: string, type: number, length: number][] {
   const cursor = RelayLogCursor.open({ dir, published: null, from: { fileNumber, offset: 0 } });
   try {
     const events: [string, number, number][] = [];
@@ -142,7 +164,7 @@ function folderWith(file: Buffer): string {
 }
 
 /** One folder a process, in memory where there is such a place: the fuzzer is not to wait for a disk. */
-function emptyFolder(): string {
+export function emptyFolder(): string {
   const memory = '/dev/shm';
   const dir = join(existsSync(memory) ? memory : tmpdir(), `millrace-fuzz-${process.pid}`);
   rmSync(dir, { recursive: true, force: true });
