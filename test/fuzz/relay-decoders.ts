@@ -5,11 +5,13 @@
 import { closeSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { TransactionAssembler } from '../../src/applier/transaction-assembler.ts';
 import { silentLogger } from '../../src/base/runtime.ts';
 import { sealEvent } from '../../src/binlog/checksum.ts';
 import { EVENT_HEADER_LENGTH, EventType } from '../../src/binlog/event-header.ts';
 import { decodeFormatDescription } from '../../src/binlog/format-description.ts';
-import { emptyPositionSet, type PositionKind } from '../../src/binlog/position-set.ts';
+import { emptyPositionSet, type PositionKind, transactionIdText } from '../../src/binlog/position-set.ts';
+import { listEvents } from '../../src/relay/event-listing.ts';
 import { encodeRelayFileHeader } from '../../src/relay/relay-file-header.ts';
 import { RelayLogCursor } from '../../src/relay/relay-log-cursor.ts';
 import { readRelayLogIndex, relayFileName } from '../../src/relay/relay-log-index.ts';
@@ -52,6 +54,22 @@ export function relayDecoders(corpus: Corpus): FuzzDecoder[] {
       runAsync: recoverAndRead,
     },
     {
+      name: 'relay-assembler',
+      weight: 0.05,
+      slowMs: FILES_SLOW_MS,
+      seeds,
+      mutate: mutateFile,
+      run: assemble,
+    },
+    {
+      name: 'relay-listing',
+      weight: 0.05,
+      slowMs: FILES_SLOW_MS,
+      seeds,
+      mutate: mutateFile,
+      run: (buf, start, end) => [...listEvents({ dir: folderWith(buf.subarray(start, end)) })],
+    },
+    {
       name: 'relay-index',
       weight: 0.02,
       slowMs: FILES_SLOW_MS,
@@ -70,6 +88,28 @@ export function relayDecoders(corpus: Corpus): FuzzDecoder[] {
 function readThrough(buf: Buffer, start: number, end: number): unknown[] {
   const dir = folderWith(buf.subarray(start, end));
   return cursorEvents(dir, 1);
+}
+
+/** What the applier makes of the file: transactions with their events, compressed ones unpacked. */
+function assemble(buf: Buffer, start: number, end: number): unknown[] {
+  const dir = folderWith(buf.subarray(start, end));
+  const cursor = RelayLogCursor.open({ dir, published: null, from: { fileNumber: 1, offset: 0 } });
+  try {
+    const assembler = new TransactionAssembler(cursor, {
+      set: emptyPositionSet(cursor.kind),
+      above: new Set(),
+    });
+    const transactions: unknown[] = [];
+    for (;;) {
+      const next = assembler.next();
+      if (next.is === 'end') return transactions;
+      if (next.is !== 'transaction') continue;
+      const { id, ending, events } = next.transaction;
+      transactions.push([transactionIdText(id), ending, events === null ? null : Buffer.from(events)]);
+    }
+  } finally {
+    cursor.close();
+  }
 }
 
 /** Recovery must leave a log that it accepts a second time and that a cursor reads to its end. */

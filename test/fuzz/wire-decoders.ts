@@ -1,7 +1,11 @@
 /**
  * What comes from a socket before it is an event: packet framing and error packets.
  */
-import { PacketReader } from '../../src/wire/packet-framing.ts';
+import type net from 'node:net';
+import { Duplex } from 'node:stream';
+import { MillraceError } from '../../src/base/errors.ts';
+import { CommandPipe } from '../../src/wire/command-pipe.ts';
+import { framePacket, PacketReader } from '../../src/wire/packet-framing.ts';
 import { decodeErrorPacket, dumpError } from '../../src/wire/wire-error.ts';
 import type { FuzzDecoder } from './fuzzer.ts';
 
@@ -61,6 +65,50 @@ const packets: FuzzDecoder = {
   },
 };
 
+const OK = Buffer.from([0, 0, 0, 2, 0, 0, 0]);
+const OK_WITH_INFO = Buffer.concat([Buffer.from([0, 1, 0, 2, 0, 0, 0, 16]), Buffer.from('Rows matched: 1 ')]);
+const EOF_PACKET = Buffer.from([0xfe, 0, 0, 2, 0]);
+const COLUMN = Buffer.from('\x03def\0\0\0\x01a\0\x0c\x3f\0\x14\0\0\0\x08\x81\0\0\0\0', 'latin1');
+const ROWS = [
+  Buffer.from([1]),
+  COLUMN,
+  EOF_PACKET,
+  Buffer.from('\x0212', 'latin1'),
+  Buffer.from([0xfb]),
+  EOF_PACKET,
+];
+
+/** The packets of one reply, numbered as a server does after a command of one packet. */
+const reply = (...packets: Buffer[]): Buffer =>
+  Buffer.concat(packets.map((each, i) => framePacket(each, i + 1)));
+
+/** Replies to three statements and one query in a pipe. The first byte of an input is the chunk length. */
+const replies: FuzzDecoder = {
+  name: 'reply-pipe',
+  weight: 0.2,
+  seeds: [
+    [reply(OK), reply(OK_WITH_INFO), reply(...ROWS), reply(...ROWS)],
+    [reply(OK), reply(errorPacket(...ERRORS[2]!)), reply(OK), reply(...ROWS)],
+  ].map((each) => Buffer.concat([Buffer.from([200]), ...each])),
+  runAsync: async (buf, start, end) => {
+    const socket = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() }) as net.Socket;
+    const pipe = new CommandPipe(socket, PEER);
+    const statements = ['SELECT 1', 'SELECT 2', 'SELECT 3'].map((sql) => pipe.run([Buffer.from(sql)]));
+    const all = Promise.allSettled<unknown>([...statements, pipe.query('SELECT 4')]);
+    const step = 1 + (buf[start] ?? 0);
+    for (let at = start + 1; at < end; at += step)
+      socket.emit('data', buf.subarray(at, Math.min(end, at + step)));
+    pipe.close();
+    socket.destroy();
+    for (const one of await all) {
+      if (one.status === 'fulfilled') continue;
+      if (!(one.reason instanceof MillraceError) || one.reason.code === 'INTERNAL') throw one.reason;
+    }
+    if (pipe.inFlight > 0) throw new Error('a statement has neither a reply nor an error');
+    return all;
+  },
+};
+
 function header(length: number, sequence: number): Buffer {
   const out = Buffer.alloc(4, sequence);
   out.writeUIntLE(length, 0, 3);
@@ -68,5 +116,5 @@ function header(length: number, sequence: number): Buffer {
 }
 
 export function wireDecoders(): FuzzDecoder[] {
-  return [errorPackets, packets];
+  return [errorPackets, packets, replies];
 }
