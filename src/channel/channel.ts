@@ -4,7 +4,6 @@
  * This is the shell around the machine: every report of a thread becomes an input, every effect a command. It decides
  * nothing itself. Thread: main.
  */
-import { join } from 'node:path';
 import type {
   ApplierCommand,
   ApplierOptions,
@@ -36,6 +35,7 @@ import {
 } from './channel-state.ts';
 import { channelUuid } from './identity.ts';
 import { withFacts } from './log.ts';
+import { relayDirectory } from './relay-directory.ts';
 import { ThreadHost, threadEntry } from './thread-host.ts';
 
 const TICK_MS = 100;
@@ -124,7 +124,7 @@ export class Channel {
   constructor(options: ChannelOptions) {
     const { config } = options;
     this.name = config.name;
-    this.relayDir = join(options.dataDir, config.name);
+    this.relayDir = relayDirectory(options.dataDir, config.name);
     this.#options = options;
     this.#log = withFacts(options.log, { channel: config.name });
     this.#machine = newChannelMachine(config.targets.length);

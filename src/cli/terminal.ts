@@ -14,6 +14,8 @@ export interface Terminal {
   readonly colour: boolean;
   readonly interactive: boolean;
   readonly env: Environment;
+  /** Whoever read stdout is gone. */
+  readonly closed: () => boolean;
 }
 
 export function processTerminal(): Terminal {
@@ -27,5 +29,6 @@ export function processTerminal(): Terminal {
     colour: process.stdout.isTTY && process.env.NO_COLOR === undefined,
     interactive: process.stdout.isTTY,
     env: process.env,
+    closed: () => process.stdout.destroyed || process.stdout.errored !== null,
   };
 }

@@ -51,6 +51,22 @@ export const VERBS: readonly Verb[] = [
     async () => (await import('./status.ts')).status,
   ),
   verb(
+    'events',
+    'Show what the relay log holds',
+    (yargs) =>
+      yargs
+        .option('channel', { type: 'string', requiresArg: true, describe: 'Needed when there are several' })
+        .option('file', { type: 'string', requiresArg: true, describe: 'Only this relay log file' })
+        .option('from', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Begin with a transaction: GTID, FILE:POS of the source, or POS in the relay file',
+        })
+        .option('limit', { type: 'number', requiresArg: true, describe: 'So many rows at most' })
+        .option('json', { type: 'boolean', default: false, describe: 'The rows as a JSON array' }),
+    async () => (await import('./events.ts')).events,
+  ),
+  verb(
     'check',
     'Check the configuration file; no server is contacted',
     (yargs) => yargs,

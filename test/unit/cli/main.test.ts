@@ -33,6 +33,7 @@ async function run(args: string, env: Record<string, string> = {}) {
     colour: false,
     interactive: false,
     env,
+    closed: () => false,
   });
   return { code, out, err };
 }
