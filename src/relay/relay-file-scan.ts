@@ -4,8 +4,10 @@
  *
  * What ends a file early, in this order of judgement
  *  - The file was closed cleanly (IN_USE is clear): it was whole once, so any damage is corruption.
- *  - Behind the damage another transaction begins (an event that only begins one, with a valid CRC): bytes that follow were
- *    written after these, so these were once good: corruption.
+ *  - Behind the damage another transaction begins (an event that only begins one, with a valid CRC), and all pages between
+ *    have been written: bytes that follow were written after these, so these were once good: corruption.
+ *  - Behind the damage another transaction begins, and a page between ends in zeros: after a power cut, pages that were not
+ *    synced yet are there or not in any order. A torn tail, from the damage on; what was durable lies before it.
  *  - Otherwise it is a torn tail: the last transaction was being written when the writer died, or its last pages never
  *    reached the disk. It is cut off and fetched again; that is also the lot of a last transaction damaged later, which
  *    cannot be told apart and is made good the same way.
@@ -138,8 +140,9 @@ export class RelayFileScan {
     if (this.header.fde.checksum === 'crc32') {
       const begins = this.#sawUnnamed ? beginsUnnamed : beginsTransaction;
       const later = findTransaction(this.#fd, this.path, at + 1, this.size, begins);
-      if (later !== null)
+      if (later !== null && !hasUnwrittenPage(this.#fd, this.path, at, later)) {
         throw corrupt(this.path, at, `${reason}, and transactions follow at offset ${later}`);
+      }
     }
     this.tornBy = reason;
   }
@@ -156,6 +159,9 @@ const BEGINNINGS: ReadonlySet<number> = new Set([
 /** Longer than any such event: a GTID with its tag, a MariaDB GTID with an XA id, a BEGIN with its status variables. */
 const BEGINNING_LENGTH_MAX = 2048;
 const BEGIN = Buffer.from('BEGIN');
+const PAGE_LENGTH = 4096;
+/** So many zeros at the end of a page tell that its end was not written. */
+const PAGE_END_LENGTH = 8;
 
 function beginsTransaction(type: number): boolean {
   return BEGINNINGS.has(type);
@@ -195,6 +201,18 @@ export function findTransaction(
     }
   }
   return null;
+}
+
+/**
+ * Whether a page of the page cache that overlaps [from, to) never reached the disk: then it holds zeros up to its end. Zeros
+ * that the source wrote there look the same; then corruption is taken for a torn tail, and fetched again all the same.
+ */
+function hasUnwrittenPage(fd: number, path: string, from: number, to: number): boolean {
+  for (let end = from - (from % PAGE_LENGTH) + PAGE_LENGTH; end <= to; end += PAGE_LENGTH) {
+    const start = Math.max(from, end - PAGE_END_LENGTH);
+    if (readBytes(fd, path, start, end - start).every((byte) => byte === 0)) return true;
+  }
+  return false;
 }
 
 /** The first bytes of a file whose header cannot be read may still be followed by transactions. */
