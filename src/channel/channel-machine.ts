@@ -80,7 +80,7 @@ class Step {
         break;
       case 'reader-streaming':
         if (this.next.resyncCause !== null) this.#log('info', 'relay log is fetched again', 'reader', null);
-        this.next = { ...this.next, resyncCause: null };
+        this.next = { ...this.next, resyncCause: null, resyncTarget: null };
         break;
       case 'ended':
         this.#ended(input.thread, input.cause, input.died);
@@ -136,15 +136,37 @@ class Step {
   #ended(thread: ThreadId, cause: PlainError | null, died: boolean): void {
     const asked = this.#slot(thread).life === 'ending';
     this.#setSlot(thread, { life: 'none' });
+    if (thread === 'reader' && cause?.code === 'SOURCE_PURGED' && this.#leftBehind(cause)) return;
     const fault = died || cause === null || cause.code === 'INTERNAL' || cause.action === 'retry';
     if (cause?.action === 'stop' && !fault) {
       this.#setSlot(thread, { stopCause: cause });
+      if (thread === 'reader') this.next = { ...this.next, resyncCause: null };
       this.#log('error', 'thread stopped until an operator acts', thread, cause);
     } else if (!asked && !this.#ending()) {
       if (fault) this.#restartLater(thread, cause);
       else if (!this.#resyncBegun(thread, cause)) this.#setSlot(thread, { stopCause: cause });
     }
     this.#advance();
+  }
+
+  /**
+   * The source no longer has what the target lacks for whose sake everything is fetched again: that one stops, the others
+   * go on. False: there is no such target, or no other.
+   */
+  #leftBehind(cause: PlainError): boolean {
+    const { state, resyncTarget, targets } = this.next;
+    if (state.at !== 'running' || resyncTarget === null) return false;
+    const others = targets.some(({ stopCause, executed }, index) => {
+      return index !== resyncTarget && stopCause === null && executed !== null;
+    });
+    if (!others) return false;
+    this.#log('error', 'the source no longer has what this target lacks', resyncTarget, cause);
+    this.#end(resyncTarget);
+    this.#setTarget(resyncTarget, { stopCause: cause, executed: null });
+    this.next = { ...this.next, resyncTarget: null };
+    this.#spawn('reader');
+    this.#startReader();
+    return true;
   }
 
   #restartLater(thread: ThreadId, cause: PlainError | null): void {
@@ -252,6 +274,7 @@ class Step {
     this.next = {
       ...this.next,
       resyncCause: cause,
+      resyncTarget: typeof thread === 'number' ? thread : null,
       resyncs: [...before, this.#nowMs],
       state: { at: 'draining', untilMs: this.#nowMs + waitMs },
     };

@@ -44,6 +44,8 @@ export interface ChannelMachine {
   readonly targets: readonly TargetSlot[];
   /** Why the relay log is being fetched again; null: it is not. */
   readonly resyncCause: PlainError | null;
+  /** The target for whose sake it is. */
+  readonly resyncTarget: number | null;
   /** Monotonic times of recent resyncs. */
   readonly resyncs: readonly number[];
   /** What the reader was last told; 0: nothing. */
@@ -101,6 +103,7 @@ export function newChannelMachine(targets: number): ChannelMachine {
       neededFile: null,
     })),
     resyncCause: null,
+    resyncTarget: null,
     resyncs: [],
     releasedFile: 0,
   };

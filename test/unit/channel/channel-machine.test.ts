@@ -271,6 +271,36 @@ describe('a resync', () => {
     expect(run.tick(1)).toEqual([{ do: 'start-reader', executed: `${UUID}:1-10` }]);
   });
 
+  test('when the source no longer has what one target lacks, that one stops and the others go on', () => {
+    const run = running(2);
+    run.ended(1, error('TARGET_WENT_BACK'));
+    run.ended('reader');
+    run.ended(0);
+    run.source(true);
+    run.executed(0, `${UUID}:1-12`);
+    run.executed(1, '');
+    expect(run.ended('reader', error('SOURCE_PURGED'))).toEqual([
+      { do: 'stop', thread: 1 },
+      { do: 'spawn', thread: 'reader' },
+      { do: 'start-reader', executed: `${UUID}:1-12` },
+    ]);
+    run.ended(1);
+    expect(run.machine.targets[1]?.stopCause?.code).toBe('SOURCE_PURGED');
+    expect(run.machine.reader.stopCause).toBeNull();
+    run.in({ type: 'reader-streaming' });
+    expect(run.machine.resyncCause).toBeNull();
+  });
+
+  test('when the source no longer has what the only target lacks, the reader stops', () => {
+    const run = running(1);
+    run.ended(0, error('TARGET_WENT_BACK'));
+    run.ended('reader');
+    run.source(true);
+    run.executed(0, '');
+    expect(run.ended('reader', error('SOURCE_PURGED'))).toEqual([]);
+    expect(run.machine.reader.stopCause?.code).toBe('SOURCE_PURGED');
+  });
+
   test('the second waits, and the sixth within ten minutes leaves the thread stopped', () => {
     const run = running();
     const resync = (): ChannelEffect[] => {
