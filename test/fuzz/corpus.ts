@@ -1,6 +1,5 @@
 /**
- * The real bytes that fuzzing starts from: every binary log under test/fixtures, taken apart into events.
- * A file that is no binary log is kept whole, by its name.
+ * The real bytes that fuzzing starts from: every binary log under a folder, taken apart into events.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,28 +25,16 @@ export interface EventRun {
 
 export interface Corpus {
   readonly runs: readonly EventRun[];
-  /** Whole binary logs (cut at 64 KiB between events). */
-  readonly files: readonly Buffer[];
-  /** Fixtures that are no binary logs. */
-  readonly others: ReadonlyMap<string, Buffer>;
 }
 
 export function readCorpus(folder: string): Corpus {
   const runs: EventRun[] = [];
-  const files: Buffer[] = [];
-  const others = new Map<string, Buffer>();
   for (const path of filesBelow(folder)) {
     const bytes = readFileSync(path).subarray(0, FILE_BYTES_MAX);
-    if (!bytes.subarray(0, 4).equals(MAGIC)) {
-      others.set(path.slice(folder.length + 1), bytes);
-      continue;
-    }
-    const run = splitEvents(bytes);
-    if (run === null) continue;
-    runs.push(run.run);
-    files.push(bytes.subarray(0, run.cutAt));
+    const run = bytes.subarray(0, MAGIC.length).equals(MAGIC) ? splitEvents(bytes) : null;
+    if (run !== null) runs.push(run);
   }
-  return { runs, files, others };
+  return { runs };
 }
 
 export function runsOf(corpus: Corpus, flavour: Flavour): EventRun[] {
@@ -90,11 +77,10 @@ function* filesBelow(folder: string): Generator<string> {
   }
 }
 
-function splitEvents(bytes: Buffer): { run: EventRun; cutAt: number } | null {
+function splitEvents(bytes: Buffer): EventRun | null {
   const events: Buffer[] = [];
   let formatDescription: Buffer | null = null;
   let crcLength = 0;
-  let cutAt = MAGIC.length;
   let at = MAGIC.length;
   while (at + HEADER_LENGTH <= bytes.length) {
     const length = bytes.readUInt32LE(at + 9);
@@ -108,11 +94,10 @@ function splitEvents(bytes: Buffer): { run: EventRun; cutAt: number } | null {
       events.push(event.subarray(0, length - crcLength));
     }
     at += length;
-    if (at <= 64 * 1024) cutAt = at;
   }
   if (formatDescription === null) return null;
   // The server's version stands at 2 in the body, 50 bytes.
   const version = formatDescription.toString('latin1', HEADER_LENGTH + 2, HEADER_LENGTH + 52);
   const flavour = /mariadb/i.test(version) ? 'mariadb' : 'mysql';
-  return { run: { flavour, formatDescription, events }, cutAt };
+  return { flavour, formatDescription, events };
 }
