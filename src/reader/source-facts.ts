@@ -7,7 +7,7 @@
 import { MillraceError } from '../base/errors.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
 import type { Flavour, WireConnection } from '../wire/connection.ts';
-import { peerName } from '../wire/wire-error.ts';
+import { Errno, peerName } from '../wire/wire-error.ts';
 import type { SourceStart } from './reader-messages.ts';
 
 export interface SourceFacts {
@@ -66,13 +66,22 @@ export async function readSourceFacts(
   };
 }
 
-/** In UTC, because in the hour that a time zone repeats NOW() names two moments. */
+/**
+ * In UTC, because in the hour that a time zone repeats NOW() names two moments. A server that knows no fractions of a
+ * second (5.5) counts as having our clock.
+ */
 async function readClockDiff(connection: WireConnection, wallMs: () => number): Promise<number> {
   await connection.query("SET time_zone = '+00:00'", 'set the time zone');
   const beforeMs = wallMs();
-  const [row] = await connection.query('SELECT UNIX_TIMESTAMP(NOW(3)) AS now', "read the source's clock");
+  const rows = await connection
+    .query('SELECT UNIX_TIMESTAMP(NOW(3)) AS now', "read the source's clock")
+    .catch((error: unknown) => {
+      if (error instanceof MillraceError && error.facts.errno === Errno.PARSE_ERROR) return [];
+      throw error;
+    });
   const afterMs = wallMs();
-  const sourceMs = Number(row?.now) * 1000;
+  const row = rows[0];
+  const sourceMs = Number(row?.now ?? Number.NaN) * 1000;
   return Number.isFinite(sourceMs) ? Math.round(sourceMs - (beforeMs + afterMs) / 2) : 0;
 }
 

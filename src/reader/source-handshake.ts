@@ -27,7 +27,7 @@ import {
   SEND_ANNOTATE_ROWS_EVENT,
   USE_HEARTBEAT_EVENT_V2,
 } from '../wire/dump-commands.ts';
-import { type Peer, peerName } from '../wire/wire-error.ts';
+import { Errno, type Peer, peerName } from '../wire/wire-error.ts';
 import type { SourceStart } from './reader-messages.ts';
 import { chooseServerId, type ReplicaIdentity } from './replica-identity.ts';
 import {
@@ -138,7 +138,7 @@ async function announceChecksum(connection: WireConnection, facts: SourceFacts):
     );
   } catch (error) {
     // Before 5.6 and 5.3 there are no checksums, and no such variable.
-    if (error instanceof MillraceError && error.facts.errno === 1193) return 'none';
+    if (error instanceof MillraceError && error.facts.errno === Errno.UNKNOWN_SYSTEM_VARIABLE) return 'none';
     throw error;
   }
   const [row] = await connection.query(

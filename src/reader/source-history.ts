@@ -103,7 +103,9 @@ async function checkDomains(connection: WireConnection, ours: MariadbPositionSet
   }
 }
 
-/** Where a source without GTIDs begins, when nobody says where. @throws SOURCE_CONFIG, PRIVILEGE_MISSING. */
+const FIRST_POSITION = 4;
+
+/** Where a source without GTIDs begins, when nobody says where. @throws SOURCE_CONFIG, SOURCE_PURGED, PRIVILEGE_MISSING. */
 export async function oldestPosition(connection: WireConnection): Promise<FilePositionSet> {
   let rows: Awaited<ReturnType<WireConnection['query']>>;
   try {
@@ -119,7 +121,19 @@ export async function oldestPosition(connection: WireConnection): Promise<FilePo
   if (file === undefined || file === null) {
     throw new MillraceError('SOURCE_CONFIG', `the source ${peerName(connection.peer)} lists no binary log`);
   }
-  return FilePositionSet.at(file, 4);
+  const oldest = FilePositionSet.at(file, FIRST_POSITION);
+  // An empty target lacks what was in the files before: going on from here would leave it out in silence.
+  if (!new FilePositionSet().containsAll(oldest)) {
+    throw new MillraceError(
+      'SOURCE_PURGED',
+      `the oldest binary log of ${peerName(connection.peer)} is ${file}: what came before is gone, and nothing says where the target stands`,
+      {
+        hint: 'Load the target from a snapshot and set source.start to the { file: …, position: … } of that snapshot.',
+        facts: { oldest: file },
+      },
+    );
+  }
+  return oldest;
 }
 
 function shown(set: GtidSet): string {

@@ -26,18 +26,13 @@ export interface ServerError {
 
 /** Server error numbers that the code names. */
 export const Errno = {
-  HOST_ACCESS_DENIED_DB: 1044,
-  ACCESS_DENIED: 1045,
   TOO_MANY_CONNECTIONS: 1040,
   OUT_OF_RESOURCES: 1041,
-  SERVER_SHUTDOWN: 1053,
   HOST_BLOCKED: 1129,
   HOST_NOT_ALLOWED: 1130,
   PARSE_ERROR: 1064,
-  TABLE_ACCESS_DENIED: 1142,
   UNKNOWN_SYSTEM_VARIABLE: 1193,
   SPECIFIC_ACCESS_DENIED: 1227,
-  NO_BINARY_LOGGING: 1381,
 } as const;
 
 /** The connection or the server went away; the same statement may succeed on a new connection (hazards A4). */
