@@ -301,7 +301,8 @@ export class FilePositionSet implements PositionSet {
 
   containsAll(other: PositionSet): boolean {
     const theirs = markOf(other);
-    return theirs === null || (this.#mark !== null && compareMarks(theirs, this.#mark) <= 0);
+    if (theirs === null || isBeginning(theirs)) return true;
+    return this.#mark !== null && compareMarks(theirs, this.#mark) <= 0;
   }
 
   intersect(other: PositionSet): FilePositionSet {
@@ -346,6 +347,13 @@ interface FileMark {
   readonly base: string;
   readonly number: number;
   position: number;
+}
+
+/** Where the first event of a source's first file stands: nothing lies before it, as in an empty set. */
+const FIRST_EVENT_POSITION = 4;
+
+function isBeginning(mark: FileMark): boolean {
+  return mark.number <= 1 && mark.position <= FIRST_EVENT_POSITION;
 }
 
 const FILE_NAME = /^(.+)\.([0-9]{1,15})$/s;

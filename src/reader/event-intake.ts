@@ -310,9 +310,6 @@ export class EventIntake implements PacketSink {
       throw this.#checksumMismatch(EventType.FORMAT_DESCRIPTION_EVENT);
     }
     this.#dropUnfinished();
-    const logPos = buf.readUInt32LE(at + LOG_POS_OFFSET);
-    // In the midst of a file it is repeated without a place of its own.
-    if (logPos > this.sourcePosition) this.sourcePosition = logPos;
     const { writer, base } = this.#options;
     const { sourceFile, sourcePosition } = this;
     writer.startStream({
@@ -321,6 +318,10 @@ export class EventIntake implements PacketSink {
       sourceFile,
       sourcePosition,
     });
+    // In the midst of a file it is repeated without a place of its own. Not before startStream: nothing of a file's head is
+    // a transaction, so a stream from its begin lacks nothing.
+    const logPos = buf.readUInt32LE(at + LOG_POS_OFFSET);
+    if (logPos > this.sourcePosition) this.sourcePosition = logPos;
     this.#fde = fde;
     this.#crcLength = fde.checksum === 'crc32' ? CHECKSUM_LENGTH : 0;
     if (this.#boundary === null) this.#boundary = new TransactionBoundary(fde);

@@ -35,7 +35,12 @@ describe('taking turns with native replication on MySQL', () => {
   });
 
   async function load(seed: number, transactions: number): Promise<void> {
-    const mixed = await MixedLoad.prepare(source, { seed, clients: 3, transactionsMax: transactions });
+    const mixed = await MixedLoad.prepare(source, {
+      seed,
+      schema: `load_${seed}`,
+      clients: 3,
+      transactionsMax: transactions,
+    });
     mixed.run();
     await mixed.finished();
   }
@@ -112,10 +117,9 @@ describe('a source without GTIDs', () => {
     });
     mixed.run();
     for (let round = 0; round < 3; round++) {
-      const before = (await millrace.channel()).targets[0]?.transactions_applied ?? 0;
       await millrace.waitFor('something applied', (channel) => {
         const applied = channel.targets[0]?.transactions_applied ?? 0;
-        return applied > before + 5 || (channel.targets[0]?.lag_seconds === 0 && applied > 0);
+        return applied > 5 || (channel.targets[0]?.lag_seconds === 0 && applied > 0);
       });
       await source.query('FLUSH BINARY LOGS');
       await millrace.kill9();
