@@ -274,7 +274,7 @@ async function xa(client: LoadClient): Promise<ActionResult> {
 
 async function emptyTransaction(client: LoadClient): Promise<ActionResult> {
   const uuid = `00000000-0000-4000-8000-${String(client.index).padStart(12, '0')}`;
-  await client.sql(`SET GTID_NEXT = '${uuid}:${client.next()}'`);
+  await client.sql(`SET GTID_NEXT = '${uuid}:${client.nextGno()}'`);
   await client.sql('BEGIN');
   await client.sql('COMMIT');
   await client.sql("SET GTID_NEXT = 'AUTOMATIC'");

@@ -87,7 +87,7 @@ export async function changeSchema(client: LoadClient): Promise<ActionResult> {
     case 'routine': {
       const name = `pr_${client.index}`;
       await client.sql(`DROP PROCEDURE IF EXISTS ${name}`);
-      await client.sql(`CREATE PROCEDURE ${name} (IN x INT) BEGIN
+      await client.sql(`CREATE PROCEDURE ${name} (IN x BIGINT) BEGIN
         INSERT INTO marker (client, seq, what) VALUES (${client.index}, x, 'procedure');
         UPDATE counter SET n = n + 1 WHERE id = x % 40 + 1; END`);
       await client.sql('BEGIN');

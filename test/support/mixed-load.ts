@@ -59,11 +59,14 @@ export class MixedLoad {
     this.schema = options.schema ?? 'mixed';
   }
 
-  /** Creates the tables on the source; `run` starts the clients. */
+  /** Creates the tables on the source, or goes on with those of an earlier load; `run` starts the clients. */
   static async prepare(server: TestServer, options: MixedLoadOptions = {}): Promise<MixedLoad> {
     const load = new MixedLoad(server, options);
     const connection = await server.connect();
-    for (const statement of loadTables(load.schema)) await connection.query(statement);
+    const [existing] = await connection.query('SHOW DATABASES LIKE ?', [load.schema]);
+    if ((existing as unknown[]).length === 0) {
+      for (const statement of loadTables(load.schema)) await connection.query(statement);
+    }
     await connection.end();
     return load;
   }
