@@ -146,6 +146,16 @@ export class Channel {
     return this.#ended;
   }
 
+  /** The source has sent something since this process began. */
+  get everStreamed(): boolean {
+    return this.#everStreamed;
+  }
+
+  /** The reader is down until an operator acts, or the whole channel is. */
+  get readerStopped(): boolean {
+    return this.#machine.state.at === 'stopped' || this.#machine.reader.stopCause !== null;
+  }
+
   /** Asks every thread how it is; what does not answer in time is told by its last words. */
   async snapshot(): Promise<ChannelSnapshot> {
     const { config } = this.#options;

@@ -6,7 +6,7 @@
  * mend, and nothing is left to apply), the process ends with code 1 and says why.
  */
 import { hostname } from 'node:os';
-import { errorLine, type PlainError } from '../base/errors.ts';
+import { errorLine, type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/runtime.ts';
 import type { Config } from '../config/config.ts';
 import { Channel, type ChannelSnapshot, type ThreadEntries } from './channel.ts';
@@ -84,10 +84,16 @@ export class Supervisor {
   }
 
   async #stopAll(failures: readonly string[]): Promise<void> {
+    let exitCode: 0 | 1 = failures.length === 0 ? 0 : 1;
     await Promise.all(this.#channels.map((channel) => channel.stop()));
-    await this.#control?.close();
-    this.#lock.release();
-    this.#resolveEnded({ exitCode: failures.length === 0 ? 0 : 1, failures });
+    try {
+      await this.#control?.close();
+      this.#lock.release();
+    } catch (error) {
+      this.#options.log.error('data_dir could not be tidied up', { cause: toPlain(error).message });
+      exitCode = 1;
+    }
+    this.#resolveEnded({ exitCode, failures });
   }
 
   async #handle(request: ControlRequest): Promise<unknown> {
@@ -111,14 +117,17 @@ export class Supervisor {
   }
 
   async #checkStart(): Promise<void> {
-    const snapshots = await this.snapshots();
-    if (this.#stopping) return;
-    const causes = snapshots.map((snapshot) => startFailure(snapshot));
-    if (causes.every((cause) => cause !== null)) {
-      this.stop(causes.map((cause, index) => `channel ${snapshots[index]!.name}: ${errorLine(cause!)}`));
-    } else if (!snapshots.every((snapshot) => snapshot.everStreamed)) {
-      this.#checkStartLater();
+    if (this.#stopping || this.#channels.some((channel) => channel.everStreamed)) return;
+    if (this.#channels.every((channel) => channel.readerStopped)) {
+      const snapshots = await this.snapshots();
+      if (this.#stopping) return;
+      const causes = snapshots.map((snapshot) => startFailure(snapshot));
+      if (causes.every((cause) => cause !== null)) {
+        this.stop(causes.map((cause, index) => `channel ${snapshots[index]!.name}: ${errorLine(cause)}`));
+        return;
+      }
     }
+    this.#checkStartLater();
   }
 }
 
