@@ -17,7 +17,7 @@ import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
 import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import { locate } from '../relay/relay-log-location.ts';
 import { ApplySession } from '../target/apply-session.ts';
-import { type Collations, readCollations } from '../target/collations.ts';
+import { type Collations, convertText, readCollations } from '../target/collations.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { ApplierOptions } from './applier-messages.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
@@ -214,6 +214,7 @@ export class ApplierRun {
       tableMaps: this.#tableMaps,
       prepared: this.#prepared,
       collations: () => (this.#collations ??= readCollations(this.#target!.control, this.#target!.facts)),
+      convert: (utf8: Buffer, charset: string) => convertText(this.#target!.control, utf8, charset),
       readTransaction: (location: Parameters<typeof readStoredTransaction>[2]): StoredTransaction =>
         readStoredTransaction(relayDir, published, location),
     };

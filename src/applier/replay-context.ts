@@ -29,6 +29,8 @@ export interface ReplayContext {
   readonly tableMaps: TableMapCache;
   readonly prepared: PreparedBranches;
   collations(): Promise<Collations>;
+  /** Text in UTF-8, in the character set `charset` as the target understands it. */
+  convert(utf8: Buffer, charset: string): Promise<Buffer>;
   /** @throws RELAY_CORRUPT when no transaction begins there any more. */
   readTransaction(location: RelayPosition): StoredTransaction;
 }

@@ -6,21 +6,22 @@
  *
  * CREATE TABLE … SELECT arrives as CREATE TABLE … START TRANSACTION and row events in one transaction. After it the server
  * accepts only BINLOG, COMMIT and ROLLBACK (error 3977), so with progress in a table the option is taken off, the CREATE is
- * treated as DDL under an intent, and the rows commit together with progress and the end of the intent.
- */
+ * treated as DDL under an intent, and the rows commit together with progress and the end of the intent. */
 import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { EventFlag } from '../binlog/event-header.ts';
 import { MariadbGtidExtraFlag } from '../binlog/gtid-events.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
-import type { QueryEvent } from '../binlog/query-event.ts';
+import type { QueryContext, QueryEvent } from '../binlog/query-event.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
+import { collationNames } from '../target/collations.ts';
 import { intentDoneStatement, intentStatement, prepareIntent } from '../target/ddl-intent.ts';
 import { requirePacket } from '../target/packet-limit.ts';
 import type { StatementOrigin } from '../target/session-context.ts';
-import type { ErrorReply, Reply } from '../wire/command-pipe.ts';
+import type { Reply } from '../wire/command-pipe.ts';
 import { nameInvoker } from './invoker.ts';
 import type { ReplayContext } from './replay-context.ts';
+import { isServerText, serverParts } from './statement-charset.ts';
 import type { EventView, Transaction } from './transaction.ts';
 
 const ER_BAD_DB_ERROR = 1049;
@@ -32,6 +33,8 @@ const CREATE_TEMPORARY = /^\s*(?:\/\*[\s\S]*?\*\/\s*)*CREATE\s+(?:OR\s+REPLACE\s
 const DROP_DATABASE = /^\s*(?:\/\*[\s\S]*?\*\/\s*)*DROP\s+(?:DATABASE|SCHEMA)\b/i;
 const START_TRANSACTION = /\s+START\s+TRANSACTION\s*$/i;
 const HEAD_LENGTH = 4096;
+/** utf8mb4_general_ci. */
+const UTF8MB4 = 45;
 const NOT_ASCII = /[^\x20-\x7e]/;
 
 export class StatementReplay {
@@ -59,20 +62,21 @@ export class StatementReplay {
     return this.#intentOpen ? [intentDoneStatement(this.#context.channel)] : [];
   }
 
-  /** Progress has named the transaction, and everything before the statement was sent and answered. */
-  async runInTransaction(event: EventView, query: QueryEvent): Promise<void> {
+  /**
+   * Everything before the statement was sent and answered. `begin`: what names the transaction, when nothing has yet; it
+   * stands behind the session's context, since a USE that fails would take the name back (error 1837).
+   */
+  async runInTransaction(event: EventView, query: QueryEvent, begin: readonly string[]): Promise<void> {
     const { buf } = event;
     const head = buf.toString('latin1', query.sqlStart, Math.min(query.sqlEnd, query.sqlStart + HEAD_LENGTH));
     this.#refuse(query, head);
     if (this.#context.progress.kind === 'table' && CREATE_TABLE.test(head)) {
       return this.#createWithRows(event, query);
     }
-    const sql = this.#sql(event, query);
-    await this.#enter(event, query, true);
-    const before = this.#before;
-    this.#before = [];
-    const replies = await this.#session.run([...before, sql]);
-    this.#check(replies, query);
+    const sql = await this.#sql(event, query);
+    await this.#enter(event, query, { dml: true, generated: CREATE_TABLE.test(head) });
+    await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts);
+    this.#check(await this.#runWithVariables(sql), query);
   }
 
   /**
@@ -87,17 +91,14 @@ export class StatementReplay {
     const other = MariadbGtidExtraFlag.START_ALTER | MariadbGtidExtraFlag.ROLLBACK_ALTER;
     // The COMMIT ALTER carries the statement again and is the one that runs.
     if ((alter & other) !== 0) return false;
-    const sql = this.#sql(event, query);
+    const sql = await this.#sql(event, query);
     if (this.#context.progress.kind === 'table') {
       await this.#underIntent(event, query, sql, false);
       return false;
     }
+    await this.#enter(event, query, { dml: false, generated: false });
     await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts);
-    await this.#enter(event, query, false);
-    const before = this.#before;
-    this.#before = [];
-    const replies = await this.#session.run([...before, sql]);
-    const failed = this.#check(replies, query);
+    const failed = this.#check(await this.#runWithVariables(sql), query);
     if (DROP_DATABASE.test(head)) this.#session.context.forgetDatabase();
     // A statement that failed as it did on the source gave its GTID back: it is committed as an empty transaction. One that
     // did not take its GTID (nothing to log on the target) has it taken by COMMIT; after one that did, COMMIT does nothing.
@@ -110,11 +111,8 @@ export class StatementReplay {
   /** Leaves the intent to be closed by the transaction's commit. */
   async #underIntent(event: EventView, query: QueryEvent, sql: Buffer, rowsFollow: boolean): Promise<void> {
     await this.#writeIntent(sql, query, rowsFollow);
-    await this.#enter(event, query, false);
-    const before = this.#before;
-    this.#before = [];
-    const replies = await this.#session.run([...before, sql]);
-    this.#check(replies, query);
+    await this.#enter(event, query, { dml: false, generated: rowsFollow });
+    this.#check(await this.#runWithVariables(sql), query);
     if (DROP_DATABASE.test(sql.toString('latin1', 0, HEAD_LENGTH))) this.#session.context.forgetDatabase();
   }
 
@@ -160,21 +158,60 @@ export class StatementReplay {
 
   // ---- the source's session
 
-  /** The bytes to send: the event's own, with the invoker's name in them where it matters. */
-  #sql({ buf }: EventView, query: QueryEvent): Buffer {
-    const sql = Buffer.from(buf.subarray(query.sqlStart, query.sqlEnd));
-    requirePacket(sql.length, this.#context.facts.maxAllowedPacket, 'a statement', this.#facts);
-    return nameInvoker(sql, query.statusVars.invoker, this.#context.facts.flavour);
+  /** The session's context, with the character set that the text is in. */
+  #contextOfText(sql: Buffer, { statusVars }: QueryEvent, generated: boolean): Readonly<QueryContext> {
+    const { charset } = statusVars;
+    if (charset === null || !isServerText(sql, this.#context.facts.flavour, generated)) return statusVars;
+    return { ...statusVars, charset: { ...charset, client: UTF8MB4, connection: UTF8MB4 } };
   }
 
-  async #enter(event: EventView, query: QueryEvent, dml: boolean): Promise<void> {
+  /** The server's parts of a statement, in the character set of the rest. */
+  async #inClientCharset(sql: Buffer, { statusVars: { charset } }: QueryEvent): Promise<Buffer> {
+    const { flavour } = this.#context.facts;
+    const parts = charset === null ? [] : serverParts(sql, flavour);
+    if (charset === null || parts.length === 0) return sql;
+    const { charset: name } = collationNames(await this.#context.collations(), charset.client, 'a statement');
+    if (name.startsWith('utf8')) return sql;
+    const pieces: Buffer[] = [];
+    let at = 0;
+    for (const { start, end } of parts) {
+      pieces.push(sql.subarray(at, start), await this.#context.convert(sql.subarray(start, end), name));
+      at = end;
+    }
+    return Buffer.concat([...pieces, sql.subarray(at)]);
+  }
+
+  /** The statement waits for its variables: it may commit by itself. */
+  async #runWithVariables(sql: Buffer): Promise<Reply> {
+    const before = this.#before;
+    this.#before = [];
+    await this.#session.execute(before, 'the variables of a statement', this.#facts);
+    const [reply] = await this.#session.run([sql]);
+    return reply!;
+  }
+
+  /** The bytes to send: the event's own, with the invoker's name in them where it matters. */
+  async #sql({ buf }: EventView, query: QueryEvent): Promise<Buffer> {
+    const { facts } = this.#context;
+    const text = Buffer.from(buf.subarray(query.sqlStart, query.sqlEnd));
+    requirePacket(text.length, facts.maxAllowedPacket, 'a statement', this.#facts);
+    const sql = await this.#inClientCharset(text, query);
+    return nameInvoker(sql, query.statusVars.invoker, facts.flavour);
+  }
+
+  /** `generated`: the server made the text, not a client. */
+  async #enter(
+    event: EventView,
+    query: QueryEvent,
+    { dml, generated }: { readonly dml: boolean; readonly generated: boolean },
+  ): Promise<void> {
     const { buf, start } = event;
     const origin: StatementOrigin = {
       timestamp: buf.readUInt32LE(start + TIMESTAMP_OFFSET),
       threadId: query.threadId,
       database: query.database,
       suppressUse: (buf.readUInt16LE(start + FLAGS_OFFSET) & EventFlag.SUPPRESS_USE) !== 0,
-      context: query.statusVars,
+      context: this.#contextOfText(buf.subarray(query.sqlStart, query.sqlEnd), query, generated),
       dml,
     };
     const { context } = this.#session;
@@ -219,13 +256,9 @@ export class StatementReplay {
   }
 
   /** True: it failed with exactly the error it had on the source. */
-  #check(replies: readonly Reply[], query: QueryEvent): boolean {
-    for (const reply of replies.slice(0, -1)) {
-      if (!reply.ok) throw applyError(reply, 'the variables of a statement', this.#facts);
-    }
-    const last = replies.at(-1)!;
+  #check(reply: Reply, query: QueryEvent): boolean {
     const expected = query.errorCode;
-    if (last.ok) {
+    if (reply.ok) {
       if (expected === 0) return false;
       throw new MillraceError(
         'APPLY_FAILED',
@@ -236,8 +269,8 @@ export class StatementReplay {
         },
       );
     }
-    if (expected !== 0 && (last as ErrorReply).errno === expected) return true;
-    throw applyError(last as ErrorReply, 'a statement', this.#facts);
+    if (expected !== 0 && reply.errno === expected) return true;
+    throw applyError(reply, 'a statement', this.#facts);
   }
 
   #unsupported(what: string, hint: string): MillraceError {

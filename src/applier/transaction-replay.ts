@@ -195,10 +195,9 @@ export class TransactionReplay {
 
   /** A statement inside a transaction: DML in statement format, SAVEPOINT, CREATE TABLE … with its rows following. */
   async #inBody(event: EventView, query: QueryEvent): Promise<void> {
-    this.#begin();
     this.#takeRows();
     await this.#send();
-    await this.#statements.runInTransaction(event, query);
+    await this.#statements.runInTransaction(event, query, this.#begun ? [] : this.#beginStatements());
   }
 
   /** A statement that commits by itself. */

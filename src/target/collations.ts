@@ -42,3 +42,12 @@ export function collationNames(collations: Collations, id: number, of: string): 
     hint: 'Use a target that knows the collations of the source.',
   });
 }
+
+/** `utf8` in the character set `charset`: the target's own conversion. */
+export async function convertText(control: WireConnection, utf8: Buffer, charset: string): Promise<Buffer> {
+  const rows = await control.query(
+    `SELECT HEX(CONVERT(CONVERT(x'${utf8.toString('hex')}' USING utf8mb4) USING ${charset})) AS text`,
+    `convert a name to ${charset}`,
+  );
+  return Buffer.from(rows[0]?.text ?? '', 'hex');
+}

@@ -139,9 +139,6 @@ export class SessionContext {
     if (!mysql && this.#target.versionNumber >= CHARACTER_SET_COLLATIONS_SINCE) {
       put('character_set_collations', characterSetCollations(context, collations));
     }
-    if (mysql && this.#target.versionNumber >= 90700 && context.enableCascadeTriggers !== null) {
-      put('enable_cascade_triggers', context.enableCascadeTriggers ? '1' : '0');
-    }
     return `SET ${sets.join(', ')}`;
   }
 
