@@ -70,6 +70,7 @@ export class ApplierRun {
   readonly #scheduler: ApplyScheduler<Transaction>;
   readonly #passed: Passed[] = [];
   #assembler: TransactionAssembler | null = null;
+  #closing = false;
   #atEnd = false;
   #admitted = 0;
   #wake: () => void = () => {};
@@ -124,7 +125,7 @@ export class ApplierRun {
     const target = await takeTargetOver(this.#options, this.#kind, this.#broken.signal, this.#log);
     this.#target = target;
     this.#prefix = target.executed.set.clone();
-    for (const { xid, fileNumber } of target.prepared) this.#prepared.add(xid, fileNumber);
+    for (const { xid, ...place } of target.prepared) this.#prepared.add(xid, place);
     return target.executed.set;
   }
 
@@ -165,6 +166,7 @@ export class ApplierRun {
 
   /** Closes every session; to be called once, after run or a failed start. */
   async close(): Promise<void> {
+    this.#closing = true;
     this.#stop.abort();
     const graceful = this.#failure === null;
     await Promise.all(
@@ -196,6 +198,10 @@ export class ApplierRun {
         ranAlone: (transaction) => this.#scheduler.ranAlone(transaction),
       });
       this.#workers.push(worker);
+      // A target that is gone is noticed at once, also while there is nothing to apply: no lag of 0 that is not true.
+      each.value.onLost((error) => {
+        if (!this.#closing) this.#fail(error);
+      });
       this.#idle.push(worker);
     }
     if (failed?.status === 'rejected') throw failed.reason;

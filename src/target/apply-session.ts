@@ -68,11 +68,13 @@ export class ApplySession {
     return session;
   }
 
-  /** Makes the session accept row events of this source. `event`: the whole FORMAT_DESCRIPTION_EVENT, made neutral. */
+  /** Outside of a transaction: makes the session accept row events of this source. `event`: the whole FORMAT_DESCRIPTION_EVENT, made neutral. */
   async prime(event: Buffer): Promise<void> {
     if (this.#formatDescription?.equals(event)) return;
     const statements = [`BINLOG '${event.toString('base64')}'`];
     if (this.#facts.flavour === 'mysql' && this.#facts.gtidMode !== 'OFF') {
+      // Before it, since a GTID that was used up refuses it (1837); after it, see above.
+      statements.unshift("SET GTID_NEXT='AUTOMATIC'");
       statements.push("SET GTID_NEXT='AUTOMATIC'");
     }
     await this.execute(statements, 'the source’s format description');
@@ -128,6 +130,11 @@ export class ApplySession {
   /** Keeps the session alive while there is nothing to apply. */
   async ping(): Promise<void> {
     await this.execute(['DO 0'], 'a ping');
+  }
+
+  /** Tells the moment the connection is lost, also while nothing is applied. */
+  onLost(listener: (error: MillraceError) => void): void {
+    this.#pipe.onLost(listener);
   }
 
   get lost(): MillraceError | null {

@@ -79,6 +79,7 @@ export class CommandPipe {
   #parts: Buffer[] = [];
   #writing: Promise<void> = Promise.resolve();
   #lost: MillraceError | null = null;
+  #onLost: (error: MillraceError) => void = () => {};
 
   constructor(socket: net.Socket, peer: Peer) {
     this.#socket = socket;
@@ -94,6 +95,12 @@ export class CommandPipe {
   /** Why no statement can be run any more; null while the connection stands. */
   get lost(): MillraceError | null {
     return this.#lost;
+  }
+
+  /** Tells the moment the connection is lost, also while nothing is sent. Told once. */
+  onLost(listener: (error: MillraceError) => void): void {
+    this.#onLost = listener;
+    if (this.#lost !== null) listener(this.#lost);
   }
 
   /** Statements sent (or waiting to be sent) whose replies have not come. */
@@ -337,6 +344,7 @@ export class CommandPipe {
   #reject(error: MillraceError): void {
     this.#lost = error;
     for (const pending of this.#pending.splice(0)) pending.reject(error);
+    this.#onLost(error);
   }
 }
 
