@@ -2,25 +2,33 @@
  * Branches of XA transactions that are prepared and undecided, where progress is kept in a table: each stands in the relay
  * log until it is committed, so the files that hold one are still needed.
  *
- * Kept here beside millrace.prepared, so that no moment is missed: a branch counts from before its note is committed until
- * after its end is.
+ * The same as millrace.prepared (whoever holds the lease is the only one who writes that), kept here so that no moment is
+ * missed: a branch counts from before its note is committed until after its end is.
  */
-export class PreparedBranches {
-  readonly #files = new Map<string, number>();
+import type { RelayPosition } from '../relay/published-end.ts';
 
-  /** `xid` as `normalXid` spells it. */
-  add(xid: string, fileNumber: number): void {
-    this.#files.set(xid, fileNumber);
+export class PreparedBranches {
+  readonly #places = new Map<string, RelayPosition>();
+
+  /** `xid` as `normalXid` spells it; `place`: where its first event stands. */
+  add(xid: string, place: RelayPosition): void {
+    this.#places.set(xid, place);
+  }
+
+  find(xid: string): RelayPosition | null {
+    return this.#places.get(xid) ?? null;
   }
 
   remove(xid: string): void {
-    this.#files.delete(xid);
+    this.#places.delete(xid);
   }
 
   /** Null: there is none. */
   get oldestFile(): number | null {
     let oldest: number | null = null;
-    for (const file of this.#files.values()) if (oldest === null || file < oldest) oldest = file;
+    for (const { fileNumber } of this.#places.values()) {
+      if (oldest === null || fileNumber < oldest) oldest = fileNumber;
+    }
     return oldest;
   }
 }

@@ -277,7 +277,7 @@ export class TransactionReplay {
    */
   #notePrepared(xid: string): Promise<void> {
     const { fileNumber, offset } = this.#tx.location;
-    this.#context.prepared.add(xid, fileNumber);
+    this.#context.prepared.add(xid, this.#tx.location);
     const id = transactionIdText(this.#tx.id);
     return this.#commitWith(
       `REPLACE INTO millrace.prepared (channel, xid, id, relay_file, relay_offset) VALUES (${this.#context.channel}, ${hexLiteral(xid)}, ${hexLiteral(id)}, ${fileNumber}, ${offset})`,
@@ -288,26 +288,20 @@ export class TransactionReplay {
     if (this.#context.progress.kind === 'gtid') return this.#single(event, query);
     const text = event.buf.toString('latin1', query.sqlStart, query.sqlEnd);
     const xid = xidOfStatement(text);
-    const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xid)}`;
-    const [row] = await this.#session.query(
-      `SELECT relay_file, relay_offset FROM millrace.prepared WHERE ${where}`,
-      'a look at the prepared transactions',
-    );
-    if (row === undefined) {
+    const place = this.#context.prepared.find(xid);
+    if (place === null) {
       throw this.#unsupported(
         `'${text.slice(0, 200)}', whose branch was prepared before Millrace began`,
         'Complete that branch on the target by hand, then start from after this transaction (source.start).',
       );
     }
     if (commit) {
-      const stored = this.#context.readTransaction({
-        fileNumber: Number(row[0]),
-        offset: Number(row[1]),
-      });
+      const stored = this.#context.readTransaction(place);
       this.#fde = stored.fde;
       await this.#session.prime(stored.formatDescription);
       await this.#replay(stored.events);
     }
+    const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xid)}`;
     await this.#commitWith(`DELETE FROM millrace.prepared WHERE ${where}`);
     this.#context.prepared.remove(xid);
   }

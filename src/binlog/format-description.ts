@@ -40,6 +40,7 @@ export interface FormatDescription {
 const WHAT = 'FORMAT_DESCRIPTION_EVENT';
 const SERVER_VERSION_LENGTH = 50;
 const CREATED_OFFSET = EVENT_HEADER_LENGTH + 52;
+const TIMESTAMP_OFFSET = 0;
 const LOG_POS_OFFSET = 13;
 const FLAGS_OFFSET = 17;
 /** Algorithm byte and CRC. */
@@ -80,11 +81,13 @@ export function decodeFormatDescription(buf: Buffer, start: number, end: number)
 
 /**
  * A copy for a BINLOG statement: created 0 and no log_pos, so that the server takes it for no restart of the source; IN_USE
- * cleared; algorithm none, since the events that follow it are sent without CRC; its own CRC made anew.
+ * cleared; algorithm none, since the events that follow it are sent without CRC; its own CRC made anew. No timestamp: the
+ * copies of all files of one source are equal.
  */
 export function neutralFormatDescription(rawEvent: Buffer): Buffer {
   const { serverVersion, flavour } = decodeFormatDescription(rawEvent, 0, rawEvent.length);
   const event = Buffer.from(rawEvent);
+  event.writeUInt32LE(0, TIMESTAMP_OFFSET);
   event.writeUInt32LE(0, CREATED_OFFSET);
   event.writeUInt32LE(0, LOG_POS_OFFSET);
   event[FLAGS_OFFSET] = event[FLAGS_OFFSET]! & ~EventFlag.IN_USE;

@@ -6,10 +6,11 @@ import { intentDoneStatement, settleIntent } from './ddl-intent.ts';
 import type { TableProgress } from './table-progress.ts';
 import type { TargetFacts } from './target-facts.ts';
 
-/** A branch that is prepared and undecided, and the relay file that holds it. */
+/** A branch that is prepared and undecided, and where the relay log holds it. */
 export interface PreparedRow {
   readonly xid: string;
   readonly fileNumber: number;
+  readonly offset: number;
 }
 
 export interface TableSettlement {
@@ -43,8 +44,12 @@ export async function settleTable(
 
 async function readPrepared(control: WireConnection, channelLiteral: string): Promise<PreparedRow[]> {
   const rows = await control.query(
-    `SELECT xid, relay_file FROM millrace.prepared WHERE channel=${channelLiteral}`,
+    `SELECT xid, relay_file, relay_offset FROM millrace.prepared WHERE channel=${channelLiteral}`,
     'look at the prepared transactions',
   );
-  return rows.map(({ xid, relay_file }) => ({ xid: xid ?? '', fileNumber: Number(relay_file) }));
+  return rows.map(({ xid, relay_file, relay_offset }) => ({
+    xid: xid ?? '',
+    fileNumber: Number(relay_file),
+    offset: Number(relay_offset),
+  }));
 }

@@ -144,12 +144,28 @@ export class ApplierRig {
     return new AppliedLife(run, ended);
   }
 
+  /** Applies everything that is in the relay log, then does `work` while the applier lives on; stops it in any case. */
+  async whileApplying<T>(
+    work: (life: AppliedLife) => Promise<T>,
+    more: Partial<ApplierOptions> = {},
+  ): Promise<T> {
+    await this.feed();
+    const life = await this.begin(more);
+    try {
+      await this.untilCaughtUp(life);
+      return await work(life);
+    } finally {
+      await life.stop();
+    }
+  }
+
   /** Feeds, applies until everything is applied, stops. Rejects with what stopped the applier. */
   async catchUp(more: Partial<ApplierOptions> = {}): Promise<void> {
     await this.feed();
     const life = await this.begin(more);
-    await this.untilCaughtUp(life);
+    const failure = await this.untilCaughtUp(life).catch((error: unknown) => error);
     const error = await life.stop();
+    if (failure !== undefined) throw failure;
     if (error !== null) throw error;
   }
 
@@ -160,7 +176,7 @@ export class ApplierRig {
       over = error;
     });
     const deadline = Date.now() + timeoutMs;
-    while (!this.#hasAll(life.run)) {
+    while (!life.run.caughtUpWithRelay || !this.#hasAll(life.run)) {
       if (over !== undefined) throw over ?? new Error('the applier stopped before it had caught up');
       if (Date.now() > deadline) throw new Error(`not caught up after ${timeoutMs} ms`);
       await delay(5);

@@ -136,6 +136,7 @@ describe('the copy for a BINLOG statement', () => {
     const neutral = neutralFormatDescription(raw);
     expect(raw).toEqual(before);
     expect(neutral).toHaveLength(raw.length);
+    expect(neutral.readUInt32LE(0)).toBe(0);
     expect(neutral.readUInt32LE(13)).toBe(0);
     expect(neutral.readUInt16LE(17)).toBe(0);
     expect(verifyEvent(neutral, 0, neutral.length)).toBe(true);
