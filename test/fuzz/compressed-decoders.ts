@@ -20,9 +20,19 @@ export function compressedDecoders(corpus: Corpus): FuzzDecoder[] {
     event.subarray(EVENT_HEADER_LENGTH),
   );
   const inner = eventsOfType(corpus, [EventType.QUERY_EVENT, EventType.XID_EVENT], 10, 'mysql');
+  const innerLength = Buffer.concat(inner).length;
   return [
-    payloadEvents([...bodies, payloadBody(0, rawFrame(inner)), payloadBody(255, Buffer.concat(inner), 0)]),
-    payloadStreams([...bodies.map(payloadOf), rawFrame(inner), rleFrame(3), windowFrames(20)]),
+    payloadEvents([
+      ...bodies,
+      payloadBody(0, rawFrame(inner), innerLength),
+      payloadBody(255, Buffer.concat(inner), innerLength),
+    ]),
+    payloadStreams([
+      ...bodies.map(bodyStream),
+      stream(rawFrame(inner), innerLength),
+      stream(rleFrame(3), 3 * 128 * 1024),
+      stream(windowFrames(20), 0),
+    ]),
     mariadbEvents(corpus),
   ];
 }
@@ -41,18 +51,18 @@ function payloadEvents(seeds: Buffer[]): FuzzDecoder {
 }
 
 /** Only the payload, under a header that fits it: so that damage reaches the stream. First come size and chunk length. */
-function payloadStreams(payloads: Buffer[]): FuzzDecoder {
+function payloadStreams(seeds: Buffer[]): FuzzDecoder {
   return {
     name: 'payload-stream',
     weight: 1,
-    seeds: payloads.map((payload) => Buffer.concat([Buffer.from([0, 0, 0x10, 0, 0xff]), payload])),
+    seeds,
     run: (buf, start, end) => {
       const input = new ByteDecoder(buf, start, end, 'fuzz input');
       const uncompressedSize = input.u32();
       const chunk = 1 + input.u8() * 16;
       const payload = input.bytes(input.remaining);
       const header: PayloadHeader = {
-        compression: uncompressedSize % 5 === 4 ? 'none' : 'zstd',
+        compression: chunk === 1 ? 'none' : 'zstd',
         uncompressedSize,
         compressedSize: payload.length,
         payloadOffset: 0,
@@ -97,7 +107,7 @@ function compressedEvent(type: number): Buffer {
   return event;
 }
 
-function payloadBody(compression: number, payload: Buffer, extra = 0x1000): Buffer {
+function payloadBody(compression: number, payload: Buffer, uncompressedSize: number): Buffer {
   const field = (type: number, value: number): Buffer =>
     Buffer.from([type, 3, 0xfc, value & 0xff, value >> 8]);
   const code =
@@ -105,21 +115,29 @@ function payloadBody(compression: number, payload: Buffer, extra = 0x1000): Buff
   return Buffer.concat([
     field(1, payload.length),
     code,
-    field(3, extra === 0 ? payload.length : extra),
+    field(3, uncompressedSize),
     Buffer.from([0]),
     payload,
   ]);
 }
 
-function payloadOf(body: Buffer): Buffer {
-  return body.subarray(decodePayloadHeader(body, 0, body.length).payloadOffset);
+function bodyStream(body: Buffer): Buffer {
+  const { payloadOffset, uncompressedSize } = decodePayloadHeader(body, 0, body.length);
+  return stream(body.subarray(payloadOffset), uncompressedSize);
+}
+
+/** An input of `payloadStreams` that comes in pieces of 4 KiB. */
+function stream(payload: Buffer, uncompressedSize: number): Buffer {
+  const head = Buffer.from([0, 0, 0, 0, 0xff]);
+  head.writeUInt32LE(uncompressedSize);
+  return Buffer.concat([head, payload]);
 }
 
 const ZSTD_MAGIC = [0x28, 0xb5, 0x2f, 0xfd];
 
 /** One zstd frame of one raw block. */
 function rawFrame(events: readonly Buffer[]): Buffer {
-  const content = Buffer.concat(events).subarray(0, 4000);
+  const content = Buffer.concat(events);
   return Buffer.concat([
     Buffer.from([...ZSTD_MAGIC, 0, 0x58]),
     blockHeader(0, content.length, true),
