@@ -14,8 +14,8 @@
  * Before looking, the session that sent the statement must be gone: it may still be executing.
  *
  * The fingerprint covers the schemas whose names occur in the statement, and its default database: definitions of
- * tables, columns, indexes, constraints, partitions, views, routines, triggers, events, and accounts where the statement
- * is about accounts.
+ * tables, columns, indexes, constraints, partitions, views, routines, triggers, events, and accounts or privileges where
+ * the statement is about those.
  */
 import { createHash } from 'node:crypto';
 import { MillraceError } from '../base/errors.ts';
@@ -47,15 +47,19 @@ const WITH_ROWS = ' WITH ROWS';
 const NAME_LENGTH_MAX = 64;
 const NAMES_MAX = 2000;
 const ACCOUNT_STATEMENT = /^(CREATE|DROP|RENAME|ALTER) (USER|ROLE)/;
+const GRANT_STATEMENT = /^(GRANT|REVOKE)\b/;
+const ONE_BY_ONE = /^(RENAME (TABLE|USER)|(CREATE|DROP) (USER|ROLE))/;
+/** MariaDB drops several objects one by one and then says which were missing: what a second run misses is as it must be. */
+const DROP_SEVERAL = /^DROP (TABLE|VIEW|SEQUENCE)/;
 
 export async function prepareIntent(
   id: TransactionId,
   sql: string,
-  database: string,
+  databases: readonly string[],
   rowsFollow: boolean,
   read: RowReader,
 ): Promise<Intent> {
-  const names = wordsOf(sql, database);
+  const names = wordsOf(sql, databases);
   const kind = statementKind(sql) + (rowsFollow ? WITH_ROWS : '');
   return {
     id: transactionIdText(id),
@@ -97,6 +101,9 @@ export async function settleIntent(
   const read: RowReader = async (sql) =>
     (await control.query(sql)).map((each) => Object.values(each) as (string | null)[]);
   const changed = (await fingerprint(names, kind, read)) !== row.fingerprint;
+  if (facts.flavour === 'mariadb' && DROP_SEVERAL.test(kind) && names.includes(',')) {
+    return { id, kind, done: false, rowsFollow };
+  }
   const doubt = doubtAbout(kind, names, changed, facts);
   if (doubt !== null) {
     throw new MillraceError('DDL_UNDECIDED', `'${kind} …' was cut off, and ${doubt}`, {
@@ -121,8 +128,8 @@ function doubtAbout(
   }
   const atomic = facts.flavour === 'mysql' ? facts.versionNumber >= 80000 : facts.versionNumber >= 100601;
   if (!atomic) return `DDL is not atomic on ${facts.version}: it may have run half`;
-  if (facts.flavour === 'mariadb' && /^(DROP|RENAME) (TABLE|VIEW)/.test(kind) && names.includes(',')) {
-    return 'MariaDB drops or renames several tables one by one: it may have run half';
+  if (facts.flavour === 'mariadb' && ONE_BY_ONE.test(kind) && names.includes(',')) {
+    return 'MariaDB does so with several of them one by one: it may have run half';
   }
   return null;
 }
@@ -150,9 +157,8 @@ function statementKind(sql: string): string {
 }
 
 /** Every word or quoted name of the statement, lower case; `,` when it has a comma outside of parentheses. */
-function wordsOf(sql: string, database: string): string[] {
-  const words = new Set<string>();
-  if (database !== '') words.add(database.toLowerCase());
+function wordsOf(sql: string, databases: readonly string[]): string[] {
+  const words = new Set<string>(databases.filter((name) => name !== '').map((name) => name.toLowerCase()));
   for (const match of sql.slice(0, 1 << 20).matchAll(/`((?:[^`]|``)+)`|"((?:[^"]|"")+)"|[\p{L}\p{N}_$]+/gu)) {
     const name = (
       match[1]?.replaceAll('``', '`') ??
@@ -178,6 +184,14 @@ const SCHEMA_QUERIES = [
   'SELECT EVENT_SCHEMA, EVENT_NAME, EVENT_DEFINITION, STATUS, LAST_ALTERED, INTERVAL_VALUE, INTERVAL_FIELD FROM information_schema.EVENTS WHERE LOWER(EVENT_SCHEMA) IN (?)',
 ];
 
+/** Of other accounts they tell only whom may read schema mysql; then a GRANT that ran leaves no trace, and runs again. */
+const GRANT_QUERIES = [
+  'SELECT GRANTEE, PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.USER_PRIVILEGES',
+  'SELECT GRANTEE, TABLE_SCHEMA, PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.SCHEMA_PRIVILEGES',
+  'SELECT GRANTEE, TABLE_SCHEMA, TABLE_NAME, PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.TABLE_PRIVILEGES',
+  'SELECT GRANTEE, TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.COLUMN_PRIVILEGES',
+];
+
 async function fingerprint(names: readonly string[], kind: string, read: RowReader): Promise<string> {
   const hash = createHash('sha256');
   const list = names
@@ -191,6 +205,7 @@ async function fingerprint(names: readonly string[], kind: string, read: RowRead
   if (ACCOUNT_STATEMENT.test(kind)) {
     hashRows(hash, await read('SELECT DISTINCT GRANTEE FROM information_schema.USER_PRIVILEGES'));
   }
+  if (GRANT_STATEMENT.test(kind)) for (const query of GRANT_QUERIES) hashRows(hash, await read(query));
   return hash.digest('hex');
 }
 

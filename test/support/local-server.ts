@@ -145,10 +145,13 @@ export class LocalServer implements TestServer {
 
   async #launch(): Promise<void> {
     const { server } = this.#installation;
+    mkdirSync(this.#path('tmp'), { recursive: true });
     const args = [
       ...server.args,
       ...commonArgs(this.#installation, this.datadir),
       `--socket=${this.#path('s.sock')}`,
+      // A MariaDB that starts removes all temporary tables in its folder, also those of a neighbour.
+      `--tmpdir=${this.#path('tmp')}`,
       `--pid-file=${this.#path('server.pid')}`,
       `--log-error=${this.#path('error.log')}`,
       '--bind-address=127.0.0.1',
