@@ -139,11 +139,15 @@ class ContainerServer implements TestServer {
     await container?.stop({ timeout: 60_000, remove: true });
   }
 
-  /** A stop without any grace is SIGKILL. */
   async kill9(): Promise<void> {
     const container = this.#container;
     this.#container = null;
-    await container?.stop({ timeout: 0, remove: true });
+    if (container !== null) {
+      const { getContainerRuntimeClient } = await import('testcontainers');
+      const runtime = await getContainerRuntimeClient();
+      await runtime.container.getById(container.getId()).kill({ signal: 'SIGKILL' });
+      await container.stop({ remove: true });
+    }
     this.#connections.closeAll();
   }
 
