@@ -194,6 +194,7 @@ export class ApplierRun {
         },
         log: this.#log,
         signal: this.#broken.signal,
+        stopping: () => this.#stop.signal.aborted,
         standAlone: (transaction) => this.#standAlone(transaction),
         ranAlone: (transaction) => this.#scheduler.ranAlone(transaction),
       });
@@ -301,15 +302,20 @@ export class ApplierRun {
       if (transaction === null) return;
       const worker = this.#idle.pop()!;
       void worker.apply(transaction).then(
-        (rows) => this.#committed(worker, transaction, rows),
+        (rows) => this.#finished(worker, transaction, rows),
         (error: unknown) => this.#fail(error),
       );
     }
   }
 
-  #committed(worker: ApplyWorker, transaction: Transaction, rows: number): void {
-    this.#scheduler.committed(transaction);
+  #finished(worker: ApplyWorker, transaction: Transaction, rows: number | null): void {
     this.#idle.push(worker);
+    if (rows === null) {
+      this.#scheduler.givenUp(transaction);
+      this.#wake();
+      return;
+    }
+    this.#scheduler.committed(transaction);
     const { counters } = this;
     counters.transactionsApplied += 1;
     counters.rowsApplied += rows;
@@ -336,9 +342,8 @@ export class ApplierRun {
 
   async #standAlone(transaction: Transaction): Promise<void> {
     this.#scheduler.standAlone(transaction);
-    while (!this.#scheduler.mayStandAlone(transaction) && !this.#broken.signal.aborted) {
-      await sleep(2, this.#broken.signal);
-    }
+    const signal = this.#anySignal();
+    while (!this.#scheduler.mayStandAlone(transaction) && !signal.aborted) await sleep(2, signal);
   }
 
   #waitForWork(stopping: boolean, seen: RelayPosition): Promise<void> {

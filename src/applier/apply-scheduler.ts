@@ -131,6 +131,14 @@ export class ApplyScheduler<T extends Schedulable> {
     }
   }
 
+  /** `transaction` was rolled back and is not tried again: the applier stops, and nothing is dispatched any more. */
+  givenUp(transaction: T): void {
+    assert(this.#inFlight.delete(transaction), 'only a dispatched transaction is given up');
+    this.#beside.delete(transaction);
+    const waiting = this.#alone.indexOf(transaction);
+    if (waiting >= 0) this.#alone.splice(waiting, 1);
+  }
+
   /**
    * `transaction` failed, was rolled back and holds nothing; it wants to run alone. Nothing new is dispatched until it is
    * committed. Ask `mayStandAlone` after every change.

@@ -5,6 +5,8 @@
  *   transient           rolled back, tried again after a jittered pause (a deadlock, a lock wait, a full disk)
  *   anything else       rolled back; believed only when the transaction stood alone with everything before it committed,
  *                       since keys that exist on the target alone can make transactions depend on each other
+ *
+ * When the applier is told to stop, a transaction that would have to be tried again is given up instead.
  */
 import { MillraceError } from '../base/errors.ts';
 import { backoffMs, type Logger, sleep } from '../base/runtime.ts';
@@ -38,7 +40,9 @@ export interface ApplyWorkerSurroundings {
   readonly rows: BinlogStatementOptions;
   readonly log: Logger;
   readonly signal: AbortSignal;
-  /** Resolves when nothing else is in flight and everything before the transaction is committed. */
+  /** The applier is told to stop. */
+  stopping(): boolean;
+  /** Resolves when nothing else is in flight and everything before the transaction is committed, or when told to stop. */
   standAlone(transaction: Transaction): Promise<void>;
   /** Everything before it was committed when it started, and nothing has started beside it until now. */
   ranAlone(transaction: Transaction): boolean;
@@ -59,8 +63,8 @@ export class ApplyWorker {
     return this.#context.worker;
   }
 
-  /** Returns the number of rows applied. @throws what the applier has to decide about. */
-  async apply(transaction: Transaction): Promise<number> {
+  /** Returns the number of rows applied; null: given up. @throws what the applier has to decide about. */
+  async apply(transaction: Transaction): Promise<number | null> {
     let alone = false;
     for (let attempt = 1; ; attempt++) {
       try {
@@ -70,7 +74,9 @@ export class ApplyWorker {
         const ranAlone = this.#around.ranAlone(transaction);
         await this.session.rollback(transaction.xid === null ? null : branchLiteral(transaction.xid));
         if (this.#around.signal.aborted || NOT_ABOUT_ORDER.has(error.code)) throw error;
-        if (error.code === 'APPLY_TRANSIENT') {
+        const transient = error.code === 'APPLY_TRANSIENT';
+        if (this.#around.stopping() && (transient || !(alone || ranAlone))) return null;
+        if (transient) {
           if (attempt > TRANSIENT_RETRIES) throw error;
           await sleep(backoffMs(attempt, Math.random(), RETRY_BASE_MS, RETRY_MAX_MS), this.#around.signal);
           continue;
@@ -82,6 +88,7 @@ export class ApplyWorker {
         });
         await this.#around.standAlone(transaction);
         if (this.#around.signal.aborted) throw error;
+        if (this.#around.stopping()) return null;
         alone = true;
       }
     }

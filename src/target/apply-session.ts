@@ -17,7 +17,7 @@ import { applyError } from './apply-error.ts';
 import { SessionContext } from './session-context.ts';
 import type { TargetFacts } from './target-facts.ts';
 
-const LOCK_WAIT_SECONDS = 10;
+const LOCK_WAIT_SECONDS = 5;
 /** For metadata locks: DDL behind a reader of the target. The default is a year, in which no stop would be heard. */
 const METADATA_LOCK_WAIT_SECONDS = 30;
 const XAER_RMFAIL = 1399;
