@@ -16,7 +16,7 @@ import type { ApplierState } from './applier-messages.ts';
 
 export type ApplierInput =
   | { readonly is: 'start' }
-  | { readonly is: 'connected' }
+  | { readonly is: 'connected'; readonly nowMs: number }
   | { readonly is: 'failed'; readonly error: PlainError; readonly nowMs: number; readonly random: number }
   | { readonly is: 'due' }
   | { readonly is: 'stop' }
@@ -33,9 +33,14 @@ export interface ApplierMachine {
   readonly state: ApplierState;
   /** Failed attempts since the last time something was applied or the connection stood. */
   readonly attempts: number;
+  /** When the target was last taken over. */
+  readonly connectedMs: number;
 }
 
-export const APPLIER_IDLE: ApplierMachine = { state: { at: 'idle' }, attempts: 0 };
+export const APPLIER_IDLE: ApplierMachine = { state: { at: 'idle' }, attempts: 0, connectedMs: 0 };
+
+/** A life that lasted this long was a success: the next failure counts anew. */
+const GOOD_LIFE_MS = 10_000;
 
 type Step = readonly [ApplierMachine, readonly ApplierEffect[]];
 
@@ -45,13 +50,13 @@ export function stepApplier(machine: ApplierMachine, input: ApplierInput): Step 
       return onStart(machine);
     case 'connected':
       if (machine.state.at !== 'connecting') return [machine, []];
-      return [{ state: { at: 'running' }, attempts: 0 }, []];
+      return [{ state: { at: 'running' }, attempts: machine.attempts, connectedMs: input.nowMs }, []];
     case 'failed':
       return onFailed(machine, input);
     case 'due':
       if (machine.state.at !== 'backing-off') return [machine, []];
       return [
-        { state: { at: 'connecting', attempt: machine.attempts + 1 }, attempts: machine.attempts },
+        { ...machine, state: { at: 'connecting', attempt: machine.attempts + 1 } },
         [{ do: 'connect' }],
       ];
     case 'stop':
@@ -67,7 +72,7 @@ export function stepApplier(machine: ApplierMachine, input: ApplierInput): Step 
 function onStart(machine: ApplierMachine): Step {
   const { at } = machine.state;
   if (at !== 'idle' && at !== 'stopped') return [machine, []];
-  return [{ state: { at: 'connecting', attempt: 1 }, attempts: 0 }, [{ do: 'connect' }]];
+  return [{ ...APPLIER_IDLE, state: { at: 'connecting', attempt: 1 } }, [{ do: 'connect' }]];
 }
 
 function onFailed(machine: ApplierMachine, input: Extract<ApplierInput, { is: 'failed' }>): Step {
@@ -77,10 +82,12 @@ function onFailed(machine: ApplierMachine, input: Extract<ApplierInput, { is: 'f
   if (input.error.action !== 'retry') {
     return [stopped(input.error), [{ do: 'report-stopped', cause: input.error }]];
   }
-  const attempts = machine.attempts + 1;
+  const lasted = at === 'running' && input.nowMs - machine.connectedMs >= GOOD_LIFE_MS;
+  const attempts = lasted ? 1 : machine.attempts + 1;
   const ms = backoffMs(attempts, input.random, 250, 15_000);
   return [
     {
+      ...machine,
       state: { at: 'backing-off', attempt: attempts, untilMs: input.nowMs + ms, cause: input.error },
       attempts,
     },
@@ -104,5 +111,5 @@ function onStop(machine: ApplierMachine): Step {
 }
 
 function stopped(cause: PlainError | null): ApplierMachine {
-  return { state: { at: 'stopped', cause }, attempts: 0 };
+  return { ...APPLIER_IDLE, state: { at: 'stopped', cause } };
 }

@@ -16,15 +16,16 @@ import { TableMapCache } from '../binlog/table-map-cache.ts';
 import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
 import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import { locate } from '../relay/relay-log-location.ts';
+import { controlError } from '../target/apply-error.ts';
 import { ApplySession } from '../target/apply-session.ts';
 import { type Collations, convertText, readCollations } from '../target/collations.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { ApplierOptions } from './applier-messages.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import { ApplyWorker } from './apply-worker.ts';
-import { PreparedBranches } from './prepared-branches.ts';
+import { PreparedBranches, type PreparedPlace } from './prepared-branches.ts';
 import type { StoredTransaction } from './replay-context.ts';
-import { readStoredTransaction } from './stored-transaction.ts';
+import { holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
 import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
 import type { Transaction } from './transaction.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
@@ -37,6 +38,8 @@ const BINLOG_BYTES = 512 * 1024;
 const CHECKPOINT_MS = 1000;
 const CHECKPOINT_TRANSACTIONS = 256;
 const PING_MS = 30_000;
+/** Transactions passed over because they are executed; then the prefix is moved, so that they are not kept. */
+const PASSED_MAX = 4096;
 /** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
 const SQL_FOREIGN_KEYS_SINCE = 90600;
 
@@ -60,6 +63,8 @@ export class ApplierRun {
   readonly #published: PublishedEnd;
   readonly #stop = new AbortController();
   readonly #broken = new AbortController();
+  /** Told to stop, or broken. Combined once: a combination of long-lived signals is never freed on Node 20. */
+  readonly #ended = AbortSignal.any([this.#stop.signal, this.#broken.signal]);
   readonly counters: RunCounters;
   #target: TakenTarget | null = null;
   readonly #prepared = new PreparedBranches();
@@ -144,6 +149,7 @@ export class ApplierRun {
         }
       }
       this.#stop.abort();
+      this.#checkpointDue();
       await checkpoint;
       if (this.#failure !== null) throw this.#failure;
       if (this.#target?.progress.kind === 'table') await this.#target.progress.checkpoint(this.#prefix!);
@@ -153,6 +159,7 @@ export class ApplierRun {
     } finally {
       clearInterval(ping);
       this.#stop.abort();
+      this.#checkpointDue();
       await checkpoint.catch(() => {});
     }
   }
@@ -161,6 +168,7 @@ export class ApplierRun {
   stop(): void {
     this.#stop.abort();
     if (this.#target === null) this.#broken.abort();
+    this.#checkpointDue();
     this.#wake();
   }
 
@@ -182,7 +190,7 @@ export class ApplierRun {
     const facts = this.#target!.facts;
     const count = this.#kind === 'position' ? 1 : this.#options.workers;
     const opened = await Promise.allSettled(
-      Array.from({ length: count }, () => ApplySession.open(endpoint, facts, this.#anySignal())),
+      Array.from({ length: count }, () => ApplySession.open(endpoint, facts, this.#ended)),
     );
     const failed = opened.find((each) => each.status === 'rejected');
     for (const [index, each] of opened.entries()) {
@@ -224,13 +232,14 @@ export class ApplierRun {
       convert: (utf8: Buffer, charset: string) => convertText(this.#target!.control, utf8, charset),
       readTransaction: (location: Parameters<typeof readStoredTransaction>[2]): StoredTransaction =>
         readStoredTransaction(relayDir, published, location),
+      holdsTransaction: (place: PreparedPlace) => holdsTransaction(relayDir, published, place, place.id),
     };
   }
 
   /** Null: told to stop before the relay log had anything. */
   async #openCursor(): Promise<RelayLogCursor | null> {
     const { relayDir } = this.#options;
-    const signal = this.#anySignal();
+    const signal = this.#ended;
     for (;;) {
       const end = this.#published.read();
       if (end.fileNumber > 0) {
@@ -283,6 +292,7 @@ export class ApplierRun {
           return true;
         case 'executed':
           this.#passed.push({ id: next.id, after: this.#admitted });
+          if (this.#passed.length % PASSED_MAX === 0) this.#advance();
           break;
         case 'transaction':
           this.#atEnd = false;
@@ -342,7 +352,7 @@ export class ApplierRun {
 
   async #standAlone(transaction: Transaction): Promise<void> {
     this.#scheduler.standAlone(transaction);
-    const signal = this.#anySignal();
+    const signal = this.#ended;
     while (!this.#scheduler.mayStandAlone(transaction) && !signal.aborted) await sleep(2, signal);
   }
 
@@ -358,14 +368,11 @@ export class ApplierRun {
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= error;
+    this.#failure ??= controlError(error);
     this.#broken.abort();
+    this.#checkpointDue();
     this.#wake();
     for (const worker of this.#workers) worker.session.destroy();
-  }
-
-  #anySignal(): AbortSignal {
-    return AbortSignal.any([this.#stop.signal, this.#broken.signal]);
   }
 
   // ---- beside the pump
@@ -375,7 +382,7 @@ export class ApplierRun {
     while (!this.#stop.signal.aborted && this.#failure === null) {
       const due = new AbortController();
       this.#checkpointDue = () => due.abort();
-      await sleep(CHECKPOINT_MS, AbortSignal.any([due.signal, this.#stop.signal, this.#broken.signal]));
+      await sleep(CHECKPOINT_MS, due.signal);
       this.#sinceCheckpoint = 0;
       const prefix = this.#prefix!.clone();
       const text = prefix.toString();

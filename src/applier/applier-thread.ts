@@ -97,7 +97,7 @@ class ApplierThread {
       const executed = await run.start();
       this.#progressKind = run.progressKind;
       this.#port.post({ type: 'executed', executed: executed.toString() });
-      this.#step({ is: 'connected' });
+      this.#step({ is: 'connected', nowMs: systemClock.wallMs() });
       this.#log.info('applier connected', { progress: run.progressKind, executed: executed.toString() });
       await run.run();
     } catch (cause) {
@@ -114,7 +114,8 @@ class ApplierThread {
 
   #reportNeededFile(): void {
     const needed = this.#run?.neededFile ?? 0;
-    if (needed <= this.#neededFile) return;
+    // Also when it went back: a target that was restored needs older files again.
+    if (needed === 0 || needed === this.#neededFile) return;
     this.#neededFile = needed;
     this.#port.post({ type: 'needed-file', fileNumber: needed });
   }

@@ -52,6 +52,7 @@ export class ApplyWorker {
   readonly session: ApplySession;
   readonly #context: ReplayContext;
   readonly #around: ApplyWorkerSurroundings;
+  #replay: TransactionReplay | null = null;
 
   constructor(session: ApplySession, context: ReplayContext, around: ApplyWorkerSurroundings) {
     this.session = session;
@@ -74,6 +75,8 @@ export class ApplyWorker {
         const ranAlone = this.#around.ranAlone(transaction);
         await this.session.rollback(transaction.xid === null ? null : branchLiteral(transaction.xid));
         if (this.#around.signal.aborted || NOT_ABOUT_ORDER.has(error.code)) throw error;
+        // Its DDL ran and is committed: only a look at the schemas, as after a crash, may decide how it goes on.
+        if (this.#replay?.ranDdl && error.code === 'APPLY_TRANSIENT') throw error;
         const transient = error.code === 'APPLY_TRANSIENT';
         if (this.#around.stopping() && (transient || !(alone || ranAlone))) return null;
         if (transient) {
@@ -96,6 +99,7 @@ export class ApplyWorker {
 
   async #applyOnce(transaction: Transaction): Promise<number> {
     const replay = new TransactionReplay(this.#context, this.session, transaction, this.#around.rows);
+    this.#replay = replay;
     const events =
       transaction.events === null
         ? this.#context.readTransaction(transaction.location).events

@@ -7,15 +7,21 @@
  */
 import type { RelayPosition } from '../relay/published-end.ts';
 
+/** Where a branch's first event stands, and which transaction must begin there. */
+export interface PreparedPlace extends RelayPosition {
+  /** Text of its id. */
+  readonly id: string;
+}
+
 export class PreparedBranches {
-  readonly #places = new Map<string, RelayPosition>();
+  readonly #places = new Map<string, PreparedPlace>();
 
   /** `xid` as `normalXid` spells it; `place`: where its first event stands. */
-  add(xid: string, place: RelayPosition): void {
+  add(xid: string, place: PreparedPlace): void {
     this.#places.set(xid, place);
   }
 
-  find(xid: string): RelayPosition | null {
+  find(xid: string): PreparedPlace | null {
     return this.#places.get(xid) ?? null;
   }
 

@@ -7,7 +7,7 @@ import type { RelayPosition } from '../relay/published-end.ts';
 import type { Collations } from '../target/collations.ts';
 import type { Progress } from '../target/progress.ts';
 import type { TargetFacts } from '../target/target-facts.ts';
-import type { PreparedBranches } from './prepared-branches.ts';
+import type { PreparedBranches, PreparedPlace } from './prepared-branches.ts';
 import type { EventView } from './transaction.ts';
 
 /** A transaction read again from the relay log. */
@@ -31,6 +31,8 @@ export interface ReplayContext {
   collations(): Promise<Collations>;
   /** Text in UTF-8, in the character set `charset` as the target understands it. */
   convert(utf8: Buffer, charset: string): Promise<Buffer>;
+  /** The transaction that begins there is the one that was noted. */
+  holdsTransaction(place: PreparedPlace): boolean;
   /** @throws RELAY_CORRUPT when no transaction begins there any more. */
   readTransaction(location: RelayPosition): StoredTransaction;
 }

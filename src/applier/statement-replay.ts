@@ -48,6 +48,7 @@ export class StatementReplay {
   readonly #facts: ErrorFacts;
   #before: string[] = [];
   #intentOpen = false;
+  #ranDdl = false;
 
   constructor(context: ReplayContext, session: ApplySession, tx: Transaction, facts: ErrorFacts) {
     this.#context = context;
@@ -59,6 +60,10 @@ export class StatementReplay {
   /** A SET that belongs to the next statement. */
   before(statement: string): void {
     this.#before.push(statement);
+  }
+
+  get ranDdl(): boolean {
+    return this.#ranDdl;
   }
 
   /** What belongs into the transaction's commit besides progress. */
@@ -116,13 +121,27 @@ export class StatementReplay {
   async #underIntent(event: EventView, query: QueryEvent, sql: Buffer, rowsFollow: boolean): Promise<void> {
     await this.#writeIntent(sql, query, rowsFollow);
     await this.#enter(event, query, { dml: false, generated: rowsFollow });
-    this.#check(await this.#runWithVariables(sql), query, sql);
+    const reply = await this.#runWithVariables(sql);
+    try {
+      this.#check(reply, query, sql);
+    } catch (error) {
+      // It answered, so it did not run: there is nothing left to be settled.
+      if (!reply.ok) await this.#dropIntent();
+      throw error;
+    }
+    this.#ranDdl = true;
     if (DROP_DATABASE.test(sql.toString('latin1', 0, HEAD_LENGTH))) this.#session.context.forgetDatabase();
+  }
+
+  async #dropIntent(): Promise<void> {
+    await this.#session.run(['ROLLBACK', intentDoneStatement(this.#context.channel), 'COMMIT']);
+    this.#intentOpen = false;
   }
 
   async #createWithRows(event: EventView, query: QueryEvent): Promise<void> {
     if (this.#context.createdBefore === transactionIdText(this.#tx.id)) {
       this.#intentOpen = true;
+      this.#ranDdl = true;
       return;
     }
     // The option stands at the very end, in ASCII, whatever the charset of the statement is.

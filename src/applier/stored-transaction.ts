@@ -7,8 +7,10 @@
 import { MillraceError } from '../base/errors.ts';
 import { EventType } from '../binlog/event-header.ts';
 import { neutralFormatDescription } from '../binlog/format-description.ts';
+import { transactionIdText } from '../binlog/position-set.ts';
 import type { PublishedEnd, RelayPosition } from '../relay/published-end.ts';
 import { type RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';
+import { fileSet } from '../relay/relay-log-location.ts';
 import { payloadEvents } from './payload-events.ts';
 import type { StoredTransaction } from './replay-context.ts';
 import type { EventView } from './transaction.ts';
@@ -20,22 +22,54 @@ export function readStoredTransaction(
   published: PublishedEnd,
   location: RelayPosition,
 ): StoredTransaction {
-  const cursor = RelayLogCursor.open({ dir, published, from: location });
+  const header = fileSet(dir, location.fileNumber);
+  if (header === null) throw missing(location);
   return {
-    fde: cursor.header.fde,
-    formatDescription: neutralFormatDescription(cursor.header.rawFormatDescription),
-    events: storedEvents(cursor, location),
+    fde: header.fde,
+    formatDescription: neutralFormatDescription(header.rawFormatDescription),
+    events: storedEvents(dir, published, location),
   };
 }
 
-function* storedEvents(cursor: RelayLogCursor, location: RelayPosition): Generator<EventView> {
+/** True: the transaction that begins there has this id. */
+export function holdsTransaction(
+  dir: string,
+  published: PublishedEnd,
+  place: RelayPosition,
+  id: string,
+): boolean {
+  if (fileSet(dir, place.fileNumber) === null) return false;
+  const cursor = RelayLogCursor.open({ dir, published, from: place });
+  try {
+    // By positions a transaction's name is known with its last event only.
+    for (;;) {
+      const event = cursor.next();
+      if (event === null) return false;
+      if (event.id !== null) return transactionIdText(event.id) === id;
+      if (event.place === 'end' || event.place === 'single') return false;
+    }
+  } catch (error) {
+    if (error instanceof MillraceError) return false;
+    throw error;
+  } finally {
+    cursor.close();
+  }
+}
+
+function missing(location: RelayPosition): MillraceError {
+  return new MillraceError('RELAY_CORRUPT', 'the relay log no longer holds the transaction', {
+    facts: { fileNumber: location.fileNumber, offset: location.offset },
+  });
+}
+
+/** Opened when it is read, closed when that ends, however it ends. */
+function* storedEvents(dir: string, published: PublishedEnd, location: RelayPosition): Generator<EventView> {
+  const cursor = RelayLogCursor.open({ dir, published, from: location });
   try {
     for (let first = true; ; first = false) {
       const event = cursor.next();
       if (event === null || (first && event.place !== 'begin' && event.place !== 'single')) {
-        throw new MillraceError('RELAY_CORRUPT', 'the relay log no longer holds the transaction', {
-          facts: { fileNumber: location.fileNumber, offset: location.offset },
-        });
+        throw missing(location);
       }
       if (event.type === EventType.TRANSACTION_PAYLOAD_EVENT) yield* innerEvents(cursor, event);
       else yield view(cursor, event);

@@ -5,6 +5,7 @@
  */
 import type { Logger } from '../base/runtime.ts';
 import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
+import { controlError } from '../target/apply-error.ts';
 import { GtidProgress } from '../target/gtid-progress.ts';
 import type { Executed, Progress } from '../target/progress.ts';
 import { TableProgress } from '../target/table-progress.ts';
@@ -56,7 +57,7 @@ export async function takeTargetOver(
     return { control, facts, ...taken, executed };
   } catch (error) {
     control.close();
-    throw error;
+    throw controlError(error);
   }
 }
 
@@ -71,6 +72,8 @@ async function openTable(
   const startAt = options.startAt === null ? null : parsePositionSet(kind, options.startAt);
   const progress = new TableProgress(control, { channel, kind, workers, owner, startAt });
   await progress.createTables();
+  // The rows are locked and the epoch is raised first: nobody can write an intent or a branch after we have looked.
+  await progress.takeOver();
   const { createdBefore, prepared, note } = await settleTable(control, progress, facts);
   if (note !== null) log.info('a statement that was cut off is settled', { ...note });
   return { progress, createdBefore, prepared };

@@ -26,6 +26,7 @@ import type { Executed } from '../target/progress.ts';
 import { EventSlab } from './event-slab.ts';
 import { LogicalClock } from './logical-clock.ts';
 import { type PayloadEvents, payloadEvents } from './payload-events.ts';
+import { RelayContinuity } from './relay-continuity.ts';
 import type { Ending, Transaction } from './transaction.ts';
 import { normalXid } from './xa-branch.ts';
 
@@ -57,8 +58,11 @@ export class TransactionAssembler {
   readonly #cursor: RelayLogCursor;
   readonly #executed: Executed;
   readonly #clock = new LogicalClock();
+  readonly #continuity: RelayContinuity;
   readonly #slab = new EventSlab();
   #ordinal = 0;
+  /** Read since control was last given back. */
+  #sliceBytes = 0;
   #building: Building | null = null;
   #formatFile = -1;
   #format: Buffer = Buffer.alloc(0);
@@ -67,6 +71,7 @@ export class TransactionAssembler {
   constructor(cursor: RelayLogCursor, executed: Executed) {
     this.#cursor = cursor;
     this.#executed = executed;
+    this.#continuity = new RelayContinuity(executed.set);
   }
 
   /** The oldest relay file that is still being read. */
@@ -75,11 +80,14 @@ export class TransactionAssembler {
   }
 
   next(): Assembled {
-    let bytes = 0;
     for (;;) {
+      if (this.#sliceBytes >= SLICE_BYTES) {
+        this.#sliceBytes = 0;
+        return { is: 'slice' };
+      }
       const event = this.#cursor.next();
       if (event === null) return { is: 'end' };
-      bytes += event.rawLength;
+      this.#sliceBytes += event.rawLength;
       const { place } = event;
       if (place === 'between') continue;
       if (place === 'begin' || place === 'single') this.#open(event);
@@ -90,11 +98,11 @@ export class TransactionAssembler {
         this.#building = null;
         return this.#close(building, event);
       }
-      if (bytes >= SLICE_BYTES) return { is: 'slice' };
     }
   }
 
   #open(event: RelayEvent): void {
+    this.#continuity.enter(event.fileNumber, this.#cursor.header);
     this.#slab.clear();
     this.#building = {
       location: { fileNumber: event.fileNumber, offset: event.offset },
@@ -180,6 +188,7 @@ export class TransactionAssembler {
   #close(building: Building, event: RelayEvent): Assembled {
     const { id, head } = event;
     if (id === null || head === null) throw this.#anonymous(event, building);
+    this.#continuity.passed(id);
     if (building.skip || this.#isExecuted(id)) return { is: 'executed', id };
     const events = building.slab?.take() ?? null;
     const transaction: Transaction = {

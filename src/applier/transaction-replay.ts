@@ -29,6 +29,7 @@ import type { ApplySession } from '../target/apply-session.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { OkReply, Statement } from '../wire/command-pipe.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
+import type { PreparedPlace } from './prepared-branches.ts';
 import type { ReplayContext } from './replay-context.ts';
 import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
@@ -66,6 +67,11 @@ export class TransactionReplay {
     });
     this.#fde = tx.fde;
     this.#statements = new StatementReplay(context, session, tx, this.#facts);
+  }
+
+  /** With progress in a table: a statement that commits by itself has run, and its intent is still open. */
+  get ranDdl(): boolean {
+    return this.#statements.ranDdl;
   }
 
   get rowsApplied(): number {
@@ -241,7 +247,18 @@ export class TransactionReplay {
         },
       );
     }
-    await this.#session.execute(['COMMIT'], 'COMMIT', this.#facts);
+    await this.#sendCommit();
+  }
+
+  async #sendCommit(): Promise<void> {
+    try {
+      await this.#session.execute(['COMMIT'], 'COMMIT', this.#facts);
+    } catch (error) {
+      // By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell.
+      if (this.#context.progress.kind === 'gtid' || !(error instanceof MillraceError)) throw error;
+      const { message, hint, facts } = error;
+      throw new MillraceError('PROTOCOL', message, { action: 'retry', hint, facts, cause: error });
+    }
   }
 
   #flush(): Promise<OkReply[]> {
@@ -277,8 +294,8 @@ export class TransactionReplay {
    */
   #notePrepared(xid: string): Promise<void> {
     const { fileNumber, offset } = this.#tx.location;
-    this.#context.prepared.add(xid, this.#tx.location);
     const id = transactionIdText(this.#tx.id);
+    this.#context.prepared.add(xid, { fileNumber, offset, id });
     return this.#commitWith(
       `REPLACE INTO millrace.prepared (channel, xid, id, relay_file, relay_offset) VALUES (${this.#context.channel}, ${hexLiteral(xid)}, ${hexLiteral(id)}, ${fileNumber}, ${offset})`,
     );
@@ -288,10 +305,10 @@ export class TransactionReplay {
     if (this.#context.progress.kind === 'gtid') return this.#single(event, query);
     const text = event.buf.toString('latin1', query.sqlStart, query.sqlEnd);
     const xid = xidOfStatement(text);
-    const place = this.#context.prepared.find(xid);
+    const place = this.#preparedPlace(xid);
     if (place === null) {
       throw this.#unsupported(
-        `'${text.slice(0, 200)}', whose branch was prepared before Millrace began`,
+        `'${text.slice(0, 200)}', whose branch is not in the relay log any more`,
         'Complete that branch on the target by hand, then start from after this transaction (source.start).',
       );
     }
@@ -304,6 +321,12 @@ export class TransactionReplay {
     const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xid)}`;
     await this.#commitWith(`DELETE FROM millrace.prepared WHERE ${where}`);
     this.#context.prepared.remove(xid);
+  }
+
+  /** Null: unknown, or the relay log holds another transaction there (it was fetched anew, or moved to another disk). */
+  #preparedPlace(xid: string): PreparedPlace | null {
+    const place = this.#context.prepared.find(xid);
+    return place !== null && this.#context.holdsTransaction(place) ? place : null;
   }
 
   async #commitWith(statement: string): Promise<void> {

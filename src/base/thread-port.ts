@@ -7,7 +7,9 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 
 /** What both ends look like: a Worker in the main thread, parentPort inside the worker. */
-export type Port = Pick<MessagePort, 'postMessage' | 'on' | 'off'> | Pick<Worker, 'postMessage' | 'on' | 'off'>;
+export type Port =
+  | Pick<MessagePort, 'postMessage' | 'on' | 'off'>
+  | Pick<Worker, 'postMessage' | 'on' | 'off'>;
 
 export class ThreadPort<Incoming extends { type: string }, Outgoing extends { type: string }> {
   readonly #port: Port;

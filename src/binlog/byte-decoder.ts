@@ -20,7 +20,8 @@ export class ByteDecoder {
     this.pos = start;
     this.end = end;
     this.what = what;
-    if (start < 0 || end > buf.length || start > end) throw malformed(what, 'its bounds lie outside of the buffer');
+    if (start < 0 || end > buf.length || start > end)
+      throw malformed(what, 'its bounds lie outside of the buffer');
   }
 
   get remaining(): number {

@@ -293,7 +293,7 @@ class Step {
       if (neededFile === null) return;
       below = Math.min(below, neededFile);
     }
-    if (below <= releasedFile) return;
+    if (below === releasedFile) return;
     this.next = { ...this.next, releasedFile: below };
     this.effects.push({ do: 'release-files', below });
   }

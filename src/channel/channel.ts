@@ -42,7 +42,7 @@ const TICK_MS = 100;
 const READER_IDLE: ReaderState = { at: 'idle', reason: 'the reader thread is starting' };
 const STATUS_MS = 2_000;
 /** A thread that does not finish what is in flight within this is ended by force. */
-const STOP_GRACE_MS = 60_000;
+const STOP_GRACE_MS = 45_000;
 
 /** What runs as reader and applier; tests put other files there. */
 export interface ThreadEntries {

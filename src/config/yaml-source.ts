@@ -34,7 +34,7 @@ export class YamlSource {
     this.#lines = new LineCounter();
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false, strict: true });
     for (const error of this.#document.errors) {
-      this.#add(error.pos[0], syntaxMessage(error.code, error.message));
+      this.#add(error.pos[0], syntaxMessage(error.code));
     }
     for (const warning of this.#document.warnings) {
       const tagged = warning.pos[1] + text.slice(warning.pos[1]).search(/\S|$/);
@@ -174,7 +174,7 @@ export function pathText(path: ConfigPath): string {
 }
 
 /** The library's messages, except where they would repeat the file's text or assume knowledge of YAML. */
-function syntaxMessage(code: string, message: string): string {
+function syntaxMessage(code: string): string {
   switch (code) {
     case 'DUPLICATE_KEY':
       return 'the same key stands twice; keep one';
@@ -187,6 +187,7 @@ function syntaxMessage(code: string, message: string): string {
     case 'BAD_ALIAS':
       return 'YAML aliases are not used here; if this is text, put it in quotes';
     default:
-      return `not valid YAML: ${message.split('\n', 1)[0]}`;
+      // Never the parser's own text: it quotes what it stumbled over, and that may be a password.
+      return 'not valid YAML here; text with special characters belongs in quotes';
   }
 }

@@ -82,6 +82,8 @@ export interface ReaderStatus {
   readonly caughtUpWithSource: boolean;
   /** Wall time of the last byte from the source; null before the first. */
   readonly contactMs: number | null;
+  /** The period of the heartbeats asked for: how often there is such proof on an idle source. */
+  readonly heartbeatMs: number;
   /** Source clock minus our clock, milliseconds, sampled at connect. */
   readonly clockDiffMs: number;
 }

@@ -133,6 +133,7 @@ export class Reader {
       bytesReceived: this.#bytesBefore + (stream?.bytes ?? 0),
       caughtUpWithSource: stream?.caughtUp ?? false,
       contactMs: stream?.contactMs ?? this.#contactMs,
+      heartbeatMs: this.#options.heartbeatMs,
       clockDiffMs: this.#facts?.clockDiffMs ?? 0,
     };
   }

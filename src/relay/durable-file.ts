@@ -54,8 +54,22 @@ export function syncFile(fd: number, path: string): void {
   try {
     fsyncSync(fd);
   } catch (cause) {
-    throw diskError('sync', path, cause);
+    throw syncError(path, cause);
   }
+}
+
+/**
+ * Whatever the reason: the kernel tells it once, may drop the pages, and would report success the next time. So a failed
+ * fsync never counts as a full disk that can be waited out.
+ */
+export function syncError(path: string, cause: unknown): MillraceError {
+  if (cause instanceof MillraceError) return cause;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new MillraceError('DISK', `cannot sync ${path}: ${why}`, {
+    hint: 'What was written last may not be on disk. Mend the disk, remove this relay log directory, and start again: it is fetched from where the targets stand.',
+    facts: { path, errno: (cause as NodeJS.ErrnoException).code },
+    cause,
+  });
 }
 
 export function syncDirectory(dir: string): void {
@@ -67,6 +81,6 @@ export function syncDirectory(dir: string): void {
       closeSync(fd);
     }
   } catch (cause) {
-    throw diskError('sync', dir, cause);
+    throw syncError(dir, cause);
   }
 }

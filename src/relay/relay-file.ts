@@ -11,7 +11,7 @@
 import { closeSync, fdatasync, fdatasyncSync, ftruncateSync, openSync } from 'node:fs';
 import { EventFlag } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
-import { diskError, FILE_MODE, syncDirectory, syncFile, writeFully } from './durable-file.ts';
+import { diskError, FILE_MODE, syncDirectory, syncError, syncFile, writeFully } from './durable-file.ts';
 import {
   encodeClosingRotate,
   encodeRelayFileHeader,
@@ -138,7 +138,7 @@ export class RelayFile {
       fdatasync(this.#fd, (cause) => {
         this.#syncs--;
         if (this.#retired) this.retire();
-        if (cause) reject(diskError('sync', this.path, cause));
+        if (cause) reject(syncError(this.path, cause));
         else resolve();
       });
     });
@@ -190,7 +190,7 @@ export class RelayFile {
     try {
       fdatasyncSync(this.#fd);
     } catch (cause) {
-      throw diskError('sync', this.path, cause);
+      throw syncError(this.path, cause);
     }
   }
 }

@@ -19,7 +19,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MillraceError } from '../base/errors.ts';
 import type { Logger } from '../base/runtime.ts';
 import type { PositionSet } from '../binlog/position-set.ts';
-import { DIRECTORY_MODE, diskError, syncDirectory, writeFully } from './durable-file.ts';
+import { DIRECTORY_MODE, diskError, syncDirectory, syncError, writeFully } from './durable-file.ts';
 import { corrupt, flagsInUse, IN_USE_OFFSET, type RelayFileHeader } from './relay-file-header.ts';
 import { findTransactionInTornFile, RelayFileScan } from './relay-file-scan.ts';
 import {
@@ -173,9 +173,13 @@ function cut(fd: number, scan: RelayFileScan, log: Logger): void {
   try {
     writeFully(fd, path, Buffer.of(flagsInUse(header)), 0, 1, IN_USE_OFFSET);
     if (size > wholeEnd) ftruncateSync(fd, wholeEnd);
-    fdatasyncSync(fd);
   } catch (cause) {
     throw diskError('cut', path, cause);
+  }
+  try {
+    fdatasyncSync(fd);
+  } catch (cause) {
+    throw syncError(path, cause);
   }
   if (scan.tornBy !== null) {
     log.warn('unfinished transaction truncated', {

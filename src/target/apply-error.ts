@@ -82,6 +82,19 @@ export function applyError(error: ServerError, doing: string, facts: ErrorFacts)
   }
 }
 
+/**
+ * An error of the control session, with the same meaning as in a worker's: a read-only target or a lock wait is waited out there,
+ * too. Errors that are no answer of the server stay as they are.
+ */
+export function controlError(error: unknown): unknown {
+  if (!(error instanceof MillraceError) || error.code !== 'PROTOCOL') return error;
+  const { errno, sqlState } = error.facts;
+  if (typeof errno !== 'number') return error;
+  const reply = { errno, sqlState: String(sqlState ?? ''), message: error.message };
+  if (applyErrorKind(reply) === 'failed') return error;
+  return applyError(reply, 'the control session', error.facts);
+}
+
 function privilegeHint(error: ServerError): string {
   if (error.errno === 1419) {
     return 'SET PERSIST log_bin_trust_function_creators=ON on the target (functions and triggers of the source need it there), then start again.';

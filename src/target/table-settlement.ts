@@ -9,6 +9,8 @@ import type { TargetFacts } from './target-facts.ts';
 /** A branch that is prepared and undecided, and where the relay log holds it. */
 export interface PreparedRow {
   readonly xid: string;
+  /** Text of the transaction that prepared it. */
+  readonly id: string;
   readonly fileNumber: number;
   readonly offset: number;
 }
@@ -21,7 +23,7 @@ export interface TableSettlement {
   readonly note: { readonly transaction: string; readonly statement: string; readonly ran: boolean } | null;
 }
 
-/** To be called with the lease held, before `takeOver`. @throws DDL_UNDECIDED */
+/** To be called after `takeOver`; what it writes is part of the next one. @throws DDL_UNDECIDED */
 export async function settleTable(
   control: WireConnection,
   progress: TableProgress,
@@ -44,11 +46,12 @@ export async function settleTable(
 
 async function readPrepared(control: WireConnection, channelLiteral: string): Promise<PreparedRow[]> {
   const rows = await control.query(
-    `SELECT xid, relay_file, relay_offset FROM millrace.prepared WHERE channel=${channelLiteral}`,
+    `SELECT xid, id, relay_file, relay_offset FROM millrace.prepared WHERE channel=${channelLiteral}`,
     'look at the prepared transactions',
   );
-  return rows.map(({ xid, relay_file, relay_offset }) => ({
+  return rows.map(({ xid, id, relay_file, relay_offset }) => ({
     xid: xid ?? '',
+    id: id ?? '',
     fileNumber: Number(relay_file),
     offset: Number(relay_offset),
   }));

@@ -12,6 +12,8 @@ function facts(change: Partial<LagFacts>): LagFacts {
   return {
     observed: true,
     caughtUpWithSource: false,
+    contactMs: NOW - 200,
+    heartbeatMs: 1000,
     caughtUpWithRelay: false,
     pendingCommitMicros: null,
     lastCommitMicros: null,
@@ -25,6 +27,16 @@ describe('lag', () => {
   test.each<[string, Partial<LagFacts>, number | null]>([
     ['nothing is known: unknown', {}, null],
     ['caught up on both sides: 0', { caughtUpWithRelay: true, caughtUpWithSource: true }, 0],
+    [
+      'the proof has aged, the source went silent: unknown',
+      { caughtUpWithRelay: true, caughtUpWithSource: true, contactMs: NOW - 3_001 },
+      null,
+    ],
+    [
+      'a rare heartbeat proves for ten seconds, not for hours',
+      { caughtUpWithRelay: true, caughtUpWithSource: true, contactMs: NOW - 10_001, heartbeatMs: 3_600_000 },
+      null,
+    ],
     ['caught up with the relay log only: unknown', { caughtUpWithRelay: true }, null],
     ['the relay log is complete, not all of it applied: unknown', { caughtUpWithSource: true }, null],
     ['something is pending: its age', { pendingCommitMicros: micros(NOW - 4_250) }, 4.25],
@@ -76,6 +88,8 @@ describe('lag', () => {
         fc.record({
           observed: fc.boolean(),
           caughtUpWithSource: fc.boolean(),
+          contactMs: fc.option(near.map((n) => NOW + n)),
+          heartbeatMs: fc.integer({ min: 100, max: 20_000 }),
           caughtUpWithRelay: fc.boolean(),
           pendingCommitMicros: maybe(near),
           lastCommitMicros: maybe(near),

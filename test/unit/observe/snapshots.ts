@@ -67,6 +67,7 @@ function readerStatus(state: ReaderState): ReaderStatus {
     bytesReceived: 1_288_000_000,
     caughtUpWithSource: true,
     contactMs: NOW - 300,
+    heartbeatMs: 1000,
     clockDiffMs: 0,
   };
 }

@@ -42,6 +42,7 @@ parentPort.on('message', (command) => {
         bytesReceived: 0,
         caughtUpWithSource: true,
         contactMs: null,
+        heartbeatMs: 1000,
         clockDiffMs: 0,
       },
     });
