@@ -1,0 +1,439 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  ApplyScheduler,
+  type Schedulable,
+  type SchedulerLimits,
+} from '../../../src/applier/apply-scheduler.ts';
+
+interface Planned extends Schedulable {
+  readonly name: string;
+}
+
+function transaction(ordinal: number, more: Partial<Schedulable> = {}): Planned {
+  return {
+    ordinal,
+    lastCommitted: ordinal,
+    sequenceNumber: ordinal + 1,
+    clock: 1,
+    barrier: null,
+    bytes: 100,
+    name: `t${ordinal}`,
+    ...more,
+  };
+}
+
+const LIMITS: SchedulerLimits = {
+  workers: 4,
+  commitOrder: 'window',
+  windowMax: 16,
+  bytesMax: 1_000_000,
+  transactionsMax: 1000,
+};
+
+function scheduler(limits: Partial<SchedulerLimits> = {}): ApplyScheduler<Planned> {
+  return new ApplyScheduler<Planned>({ ...LIMITS, ...limits });
+}
+
+function names(ready: readonly (Planned | null)[]): (string | undefined)[] {
+  return ready.map((each) => each?.name);
+}
+
+function takeAll(queue: ApplyScheduler<Planned>): Planned[] {
+  const taken: Planned[] = [];
+  for (let next = queue.takeReady(); next !== null; next = queue.takeReady()) taken.push(next);
+  return taken;
+}
+
+describe('the apply scheduler', () => {
+  test('a transaction waits for the one it depends on, and the next ones wait behind it', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const first = transaction(0, { lastCommitted: 0 });
+    const dependent = transaction(1, { lastCommitted: 1 });
+    const independent = transaction(2, { lastCommitted: 0 });
+    for (const each of [first, dependent, independent]) queue.admit(each);
+    expect(names(takeAll(queue))).toEqual(['t0']);
+    queue.committed(first);
+    expect(names(takeAll(queue))).toEqual(['t1', 't2']);
+  });
+
+  test('what committed on the source at once runs at once, up to the number of workers', () => {
+    const queue = scheduler({ workers: 3, commitOrder: 'any' });
+    for (let i = 0; i < 5; i++) queue.admit(transaction(i, { lastCommitted: 0 }));
+    expect(names(takeAll(queue))).toEqual(['t0', 't1', 't2']);
+    expect(queue.inFlight).toBe(3);
+  });
+
+  test('a barrier runs alone', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const all = [0, 1, 2, 3].map((i) =>
+      transaction(i, { lastCommitted: 0, barrier: i === 2 ? 'a statement' : null }),
+    );
+    for (const each of all) queue.admit(each);
+    expect(names(takeAll(queue))).toEqual(['t0', 't1']);
+    queue.committed(all[1]!);
+    expect(takeAll(queue)).toEqual([]);
+    queue.committed(all[0]!);
+    expect(names(takeAll(queue))).toEqual(['t2']);
+    queue.committed(all[2]!);
+    expect(names(takeAll(queue))).toEqual(['t3']);
+  });
+
+  test('a clock that begins anew waits for everything of the clock before', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const old = transaction(0, { lastCommitted: 0, sequenceNumber: 70 });
+    const fresh = transaction(1, { lastCommitted: 0, sequenceNumber: 1, clock: 2 });
+    queue.admit(old);
+    queue.admit(fresh);
+    expect(names(takeAll(queue))).toEqual(['t0']);
+    queue.committed(old);
+    expect(names(takeAll(queue))).toEqual(['t1']);
+  });
+
+  test('commit_order source: never two at a time', () => {
+    const queue = scheduler({ commitOrder: 'source' });
+    const all = Array.from({ length: 30 }, (_, i) => transaction(i, { lastCommitted: 0 }));
+    for (const each of all) queue.admit(each);
+    for (const each of all) {
+      expect(takeAll(queue)).toEqual([each]);
+      queue.committed(each);
+    }
+  });
+
+  test('commit_order window: with little queued the source’s order is kept', () => {
+    const queue = scheduler({ workers: 4 });
+    const all = Array.from({ length: 7 }, (_, i) => transaction(i, { lastCommitted: 0 }));
+    for (const each of all) queue.admit(each);
+    for (const each of all) {
+      expect(takeAll(queue)).toEqual([each]);
+      queue.committed(each);
+    }
+  });
+
+  test('commit_order window: a full window is finished before the next one opens', () => {
+    const queue = scheduler({ workers: 4, windowMax: 6 });
+    const all = Array.from({ length: 40 }, (_, i) => transaction(i, { lastCommitted: 0 }));
+    for (const each of all) queue.admit(each);
+    const started: Planned[] = takeAll(queue);
+    expect(started).toHaveLength(4);
+    while (started.length < 6) {
+      queue.committed(started[started.length - 4]!);
+      started.push(...takeAll(queue));
+    }
+    for (const each of started.slice(2, 5)) queue.committed(each);
+    expect(takeAll(queue)).toEqual([]);
+    queue.committed(started[5]!);
+    expect(names(takeAll(queue))).toEqual(['t6', 't7', 't8', 't9']);
+  });
+
+  test('the low-water mark stands before the oldest that is not committed', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const all = [0, 1, 2].map((i) => transaction(i, { lastCommitted: 0 }));
+    for (const each of all) queue.admit(each);
+    takeAll(queue);
+    queue.committed(all[2]!);
+    queue.committed(all[1]!);
+    expect(queue.lowWaterMark).toBe(0);
+    expect(queue.oldest).toBe(all[0]);
+    queue.committed(all[0]!);
+    expect(queue.lowWaterMark).toBe(3);
+    expect(queue.idle).toBe(true);
+    expect(queue.oldest).toBeNull();
+  });
+
+  test('takes in bytes up to its limit, but always one transaction', () => {
+    const queue = scheduler({ bytesMax: 150, commitOrder: 'any' });
+    expect(queue.canAdmit).toBe(true);
+    const large = transaction(0, { bytes: 5000 });
+    queue.admit(large);
+    expect(queue.canAdmit).toBe(false);
+    takeAll(queue);
+    queue.committed(large);
+    expect(queue.canAdmit).toBe(true);
+    queue.admit(transaction(1));
+    expect(queue.canAdmit).toBe(true);
+    queue.admit(transaction(2));
+    expect(queue.canAdmit).toBe(false);
+  });
+
+  test('takes in transactions up to its limit', () => {
+    const queue = scheduler({ transactionsMax: 2 });
+    queue.admit(transaction(0));
+    queue.admit(transaction(1));
+    expect(queue.canAdmit).toBe(false);
+  });
+
+  test('whoever stands alone waits for the older ones, and for the younger ones that run; nothing new starts', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const all = [0, 1, 2, 3, 4].map((i) => transaction(i, { lastCommitted: 0 }));
+    for (const each of all) queue.admit(each);
+    takeAll(queue);
+    queue.standAlone(all[1]!);
+    expect(queue.mayStandAlone(all[1]!)).toBe(false);
+    queue.committed(all[0]!);
+    expect(takeAll(queue)).toEqual([]);
+    expect(queue.mayStandAlone(all[1]!)).toBe(false);
+    queue.committed(all[2]!);
+    queue.committed(all[3]!);
+    expect(queue.mayStandAlone(all[1]!)).toBe(true);
+    expect(takeAll(queue)).toEqual([]);
+    queue.committed(all[1]!);
+    expect(names(takeAll(queue))).toEqual(['t4']);
+  });
+
+  test('two that want to stand alone come in order', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const all = [0, 1].map((i) => transaction(i, { lastCommitted: 0 }));
+    for (const each of all) queue.admit(each);
+    takeAll(queue);
+    queue.standAlone(all[1]!);
+    queue.standAlone(all[0]!);
+    queue.standAlone(all[0]!);
+    expect(queue.mayStandAlone(all[1]!)).toBe(false);
+    expect(queue.mayStandAlone(all[0]!)).toBe(true);
+    queue.committed(all[0]!);
+    expect(queue.mayStandAlone(all[1]!)).toBe(true);
+  });
+
+  test('ran alone: oldest, and nothing has started beside it, not even later', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const all = [0, 1, 2].map((i) => transaction(i, { lastCommitted: i === 2 ? 2 : 0 }));
+    for (const each of all) queue.admit(each);
+    const first = queue.takeReady()!;
+    expect(queue.ranAlone(first)).toBe(true);
+    queue.takeReady();
+    expect(queue.ranAlone(first)).toBe(false);
+    expect(queue.ranAlone(all[1]!)).toBe(false);
+    queue.committed(all[0]!);
+    expect(queue.ranAlone(all[1]!)).toBe(false);
+    queue.committed(all[1]!);
+    const last = queue.takeReady()!;
+    expect(queue.ranAlone(last)).toBe(true);
+  });
+
+  test('what is given up is neither in flight nor committed', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const all = [0, 1].map((i) => transaction(i, { lastCommitted: 0 }));
+    for (const each of all) queue.admit(each);
+    takeAll(queue);
+    queue.standAlone(all[0]!);
+    queue.givenUp(all[0]!);
+    queue.committed(all[1]!);
+    expect(queue.inFlight).toBe(0);
+    expect(queue.lowWaterMark).toBe(0);
+    expect(queue.oldest).toBe(all[0]);
+  });
+
+  test('its own mistakes are noticed: a gap in the order, a commit of what does not run', () => {
+    const queue = scheduler();
+    queue.admit(transaction(0));
+    expect(() => queue.admit(transaction(2))).toThrow(/ordinals/);
+    expect(() => queue.committed(transaction(0))).toThrow(/dispatched/);
+    expect(() => queue.standAlone(transaction(0))).toThrow(/dispatched/);
+    expect(() => queue.givenUp(transaction(0))).toThrow(/dispatched/);
+    expect(() => scheduler({ workers: 0 })).toThrow(/worker/);
+  });
+});
+
+/** A source's log: each transaction with what it really depends on, and the clock that says so. */
+interface Step {
+  /** How far back its last_committed lies before its predecessor; 0: it depends on its predecessor. */
+  readonly reach: number;
+  readonly barrier: boolean;
+  readonly rotate: boolean;
+  readonly bytes: number;
+  /** It fails at first and asks to stand alone. */
+  readonly fails: boolean;
+}
+
+const steps: fc.Arbitrary<Step[]> = fc.array(
+  fc.record({
+    reach: fc.nat({ max: 12 }),
+    barrier: fc.integer({ min: 0, max: 19 }).map((n) => n === 0),
+    rotate: fc.integer({ min: 0, max: 24 }).map((n) => n === 0),
+    bytes: fc.integer({ min: 1, max: 400 }),
+    fails: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+  }),
+  { minLength: 1, maxLength: 120 },
+);
+
+function planned(list: readonly Step[]): Planned[] {
+  let clock = 1;
+  let sequenceNumber = 0;
+  return list.map(({ reach, barrier, rotate, bytes }, ordinal) => {
+    if (rotate) {
+      clock += 1;
+      sequenceNumber = 0;
+    }
+    sequenceNumber += 1;
+    const lastCommitted = Math.max(0, sequenceNumber - 1 - reach);
+    return {
+      ...transaction(ordinal, { lastCommitted, sequenceNumber, clock, bytes }),
+      barrier: barrier ? 'a statement' : null,
+    };
+  });
+}
+
+/** Runs everything; `choose` says which of those that run finishes next. Calls `look` whenever something has changed. */
+function play(
+  list: readonly Step[],
+  limits: SchedulerLimits,
+  choose: (among: number) => number,
+  look: (state: {
+    queue: ApplyScheduler<Planned>;
+    running: Set<Planned>;
+    committed: Set<Planned>;
+    started: Planned;
+    all: readonly Planned[];
+  }) => void,
+): { committed: Planned[]; prefixes: number[] } {
+  const all = planned(list);
+  const queue = new ApplyScheduler<Planned>(limits);
+  const running = new Set<Planned>();
+  const waiting = new Set<Planned>();
+  const failed = new Set<Planned>();
+  const committed = new Set<Planned>();
+  const order: Planned[] = [];
+  const prefixes: number[] = [];
+  let admitted = 0;
+  while (committed.size < all.length) {
+    while (admitted < all.length && queue.canAdmit) queue.admit(all[admitted++]!);
+    for (let next = queue.takeReady(); next !== null; next = queue.takeReady()) {
+      expect(waiting.size, 'nothing starts while one wants to stand alone').toBe(0);
+      running.add(next);
+      look({ queue, running, committed, started: next, all });
+    }
+    for (const each of waiting) {
+      if (!queue.mayStandAlone(each)) continue;
+      waiting.delete(each);
+      running.add(each);
+      expect(running.size, 'it stands alone').toBe(1);
+    }
+    expect(running.size, 'something can go on').toBeGreaterThan(0);
+    const done = [...running][choose(running.size) % running.size]!;
+    running.delete(done);
+    if (list[done.ordinal]!.fails && !failed.has(done) && !queue.ranAlone(done)) {
+      failed.add(done);
+      waiting.add(done);
+      queue.standAlone(done);
+      continue;
+    }
+    queue.committed(done);
+    committed.add(done);
+    order.push(done);
+    if (queue.inFlight === 0) prefixes.push(committed.size);
+    const mark = queue.lowWaterMark;
+    for (let i = 0; i < mark; i++) expect(committed.has(all[i]!)).toBe(true);
+    if (mark < all.length) expect(committed.has(all[mark]!)).toBe(false);
+  }
+  expect(queue.idle).toBe(true);
+  return { committed: order, prefixes };
+}
+
+const limits = fc.record({
+  workers: fc.integer({ min: 1, max: 8 }),
+  commitOrder: fc.constantFrom('source', 'window', 'any'),
+  windowMax: fc.integer({ min: 1, max: 20 }),
+  bytesMax: fc.integer({ min: 1, max: 4000 }),
+  transactionsMax: fc.integer({ min: 1, max: 60 }),
+});
+const choices = fc.infiniteStream(fc.nat({ max: 7 }));
+
+describe('any source, any order of completion', () => {
+  test('no transaction starts before all that its last_committed names have committed; barriers are alone', () => {
+    fc.assert(
+      fc.property(steps, limits, choices, (list, limit, stream) => {
+        play(
+          list,
+          limit,
+          () => stream.next().value,
+          ({ running, committed, started, all }) => {
+            expect(running.size).toBeLessThanOrEqual(limit.workers);
+            if (started.barrier !== null) expect(running.size).toBe(1);
+            for (const other of running) {
+              if (other !== started && other.barrier !== null)
+                throw new Error('something runs beside a barrier');
+            }
+            for (const before of all.slice(0, started.ordinal)) {
+              const needed = before.clock !== started.clock || before.sequenceNumber <= started.lastCommitted;
+              if (needed && !committed.has(before)) throw new Error(`${started.name} before ${before.name}`);
+            }
+          },
+        );
+      }),
+    );
+  });
+
+  test('everything comes to its end, whatever fails at first', () => {
+    fc.assert(
+      fc.property(steps, limits, choices, (list, limit, stream) => {
+        const { committed } = play(
+          list,
+          limit,
+          () => stream.next().value,
+          () => {},
+        );
+        expect(committed).toHaveLength(list.length);
+      }),
+    );
+  });
+
+  test('commit_order source is the strict order', () => {
+    fc.assert(
+      fc.property(steps, limits, choices, (list, limit, stream) => {
+        const source = { ...limit, commitOrder: 'source' } as const;
+        const { committed } = play(
+          list,
+          source,
+          () => stream.next().value,
+          () => {},
+        );
+        expect(committed.map(({ ordinal }) => ordinal)).toEqual(list.map((_, i) => i));
+      }),
+    );
+  });
+
+  test('commit_order window: a transaction waits at most for a window, and every window ends in a consistent prefix', () => {
+    fc.assert(
+      fc.property(steps, limits, choices, (list, limit, stream) => {
+        const window = { ...limit, commitOrder: 'window' } as const;
+        const { committed, prefixes } = play(
+          list,
+          window,
+          () => stream.next().value,
+          () => {},
+        );
+        // At each end, exactly the first so many are committed.
+        let before = 0;
+        for (const end of prefixes) {
+          const ordinals = committed.slice(0, end).map(({ ordinal }) => ordinal);
+          expect(Math.max(...ordinals)).toBe(end - 1);
+          expect(end - before).toBeLessThanOrEqual(Math.max(window.windowMax, 1));
+          before = end;
+        }
+        expect(before).toBe(list.length);
+      }),
+    );
+  });
+
+  test('memory: what is taken in stays below the limit, or is one transaction', () => {
+    fc.assert(
+      fc.property(steps, limits, choices, (list, limit, stream) => {
+        play(
+          list,
+          limit,
+          () => stream.next().value,
+          ({ queue, committed, all }) => {
+            if (queue.canAdmit) return;
+            // The last one taken in may pass the limit, never two.
+            const held = all.filter(
+              (each) => !committed.has(each) && each.ordinal < queue.lowWaterMark + limit.transactionsMax,
+            );
+            expect(held.length).toBeGreaterThan(0);
+          },
+        );
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
