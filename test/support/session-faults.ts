@@ -1,6 +1,7 @@
 /**
- * Cuts the connection of an apply session at a chosen point: the n-th time that any session sends something, counted from
- * `arm`. What a crash of Millrace or of the network would do there, without chance.
+ * Cuts the connection of an apply session at a chosen point: the n-th time that any session sends statements, counted from
+ * `arm` (a look at the schemas changes nothing and is not counted). What a crash of Millrace or of the network would do
+ * there, without chance.
  */
 import type { MillraceError } from '../../src/base/errors.ts';
 import { ApplySession } from '../../src/target/apply-session.ts';
@@ -14,7 +15,7 @@ export type Fault =
   /** Killed by the server itself before it is sent. */
   | 'killed';
 
-type Send = (this: ApplySession, statements: never) => Promise<unknown>;
+type Statements = Parameters<ApplySession['run']>[0];
 
 export class SessionFaults {
   /** Whether the armed fault has happened. */
@@ -25,19 +26,15 @@ export class SessionFaults {
   #at = 0;
   #fault: Fault = 'answered';
   readonly #kill: (threadId: number) => Promise<unknown>;
-  readonly #originals: readonly (readonly ['run' | 'query', Send])[];
+  readonly #run = ApplySession.prototype.run;
 
   /** `kill`: ends a session of the target from outside. */
   constructor(kill: (threadId: number) => Promise<unknown> = () => Promise.resolve()) {
     this.#kill = kill;
-    const prototype = ApplySession.prototype as unknown as Record<'run' | 'query', Send>;
-    this.#originals = (['run', 'query'] as const).map((name) => [name, prototype[name]] as const);
     const faults = this;
-    for (const [name, original] of this.#originals) {
-      prototype[name] = function (this: ApplySession, ...args: [never]): Promise<unknown> {
-        return faults.#pass(this, String(args[0]), () => original.apply(this, args));
-      };
-    }
+    ApplySession.prototype.run = function (this: ApplySession, statements: Statements): Promise<Reply[]> {
+      return faults.#pass(this, statements);
+    };
   }
 
   /** The `at`-th sending from now on, counted from 1. */
@@ -54,21 +51,21 @@ export class SessionFaults {
   }
 
   restore(): void {
-    const prototype = ApplySession.prototype as unknown as Record<'run' | 'query', Send>;
-    for (const [name, original] of this.#originals) prototype[name] = original;
+    ApplySession.prototype.run = this.#run;
   }
 
-  async #pass(session: ApplySession, text: string, send: () => Promise<unknown>): Promise<unknown> {
-    this.#count += 1;
+  async #pass(session: ApplySession, statements: Statements): Promise<Reply[]> {
+    const send = (): Promise<Reply[]> => this.#run.call(session, statements);
+    if (statements.length > 0) this.#count += 1;
     if (this.#at === 0 || this.fired || this.#count !== this.#at) return send();
     this.fired = true;
-    this.sent = text;
+    this.sent = statements.map((each) => (Array.isArray(each) ? each.join('') : String(each))).join('; ');
     switch (this.#fault) {
       case 'killed':
         await this.#kill(session.threadId);
         return send();
       case 'answered':
-        await (send() as Promise<Reply[]>);
+        await send();
         session.destroy();
         throw session.lost as MillraceError;
       case 'unanswered': {
