@@ -19,6 +19,7 @@ import { locate } from '../relay/relay-log-location.ts';
 import { controlError } from '../target/apply-error.ts';
 import { ApplySession } from '../target/apply-session.ts';
 import { type Collations, convertText, readCollations } from '../target/collations.ts';
+import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { ApplierOptions } from './applier-messages.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
@@ -230,6 +231,7 @@ export class ApplierRun {
       prepared: this.#prepared,
       collations: () => (this.#collations ??= readCollations(this.#target!.control, this.#target!.facts)),
       convert: (utf8: Buffer, charset: string) => convertText(this.#target!.control, utf8, charset),
+      readSchemas: schemaReader(this.#target!.control),
       readTransaction: (location: Parameters<typeof readStoredTransaction>[2]): StoredTransaction =>
         readStoredTransaction(relayDir, published, location),
       holdsTransaction: (place: PreparedPlace) => holdsTransaction(relayDir, published, place, place.id),

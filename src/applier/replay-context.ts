@@ -5,6 +5,7 @@ import type { FormatDescription } from '../binlog/format-description.ts';
 import type { TableMapCache } from '../binlog/table-map-cache.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
 import type { Collations } from '../target/collations.ts';
+import type { RowReader } from '../target/ddl-intent.ts';
 import type { Progress } from '../target/progress.ts';
 import type { TargetFacts } from '../target/target-facts.ts';
 import type { PreparedBranches, PreparedPlace } from './prepared-branches.ts';
@@ -31,6 +32,11 @@ export interface ReplayContext {
   collations(): Promise<Collations>;
   /** Text in UTF-8, in the character set `charset` as the target understands it. */
   convert(utf8: Buffer, charset: string): Promise<Buffer>;
+  /**
+   * What the schemas look like, as an open intent is settled after a crash: in the control session, whose time zone and
+   * character set no event ever changes.
+   */
+  readonly readSchemas: RowReader;
   /** The transaction that begins there is the one that was noted. */
   holdsTransaction(place: PreparedPlace): boolean;
   /** @throws RELAY_CORRUPT when no transaction begins there any more. */

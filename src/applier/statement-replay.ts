@@ -157,7 +157,7 @@ export class StatementReplay {
       sql.toString('utf8'),
       [query.database, ...(query.statusVars.updatedDbNames ?? [])],
       rowsFollow,
-      (text) => session.query(text, 'a look at the schemas'),
+      this.#context.readSchemas,
     );
     const guard = this.#context.progress.guard();
     const replies = await session.execute(

@@ -79,6 +79,14 @@ export function intentDoneStatement(channel: string): string {
   return `DELETE FROM millrace.intent WHERE channel=${channel}`;
 }
 
+/**
+ * Both looks are taken in control sessions: an apply session is in the time zone of the last statement, in which
+ * CREATE_TIME would read differently although nothing has changed.
+ */
+export function schemaReader(control: WireConnection): RowReader {
+  return async (sql) => (await control.query(sql, 'look at the schemas')).map((row) => Object.values(row));
+}
+
 /** Looks for an open intent and decides. @throws DDL_UNDECIDED; retry while the old session still runs. */
 export async function settleIntent(
   control: WireConnection,
@@ -98,9 +106,7 @@ export async function settleIntent(
     return { id, kind, done: row.verdict === 'done', rowsFollow };
   }
   const names = JSON.parse(row.names ?? '[]') as string[];
-  const read: RowReader = async (sql) =>
-    (await control.query(sql)).map((each) => Object.values(each) as (string | null)[]);
-  const changed = (await fingerprint(names, kind, read)) !== row.fingerprint;
+  const changed = (await fingerprint(names, kind, schemaReader(control))) !== row.fingerprint;
   if (facts.flavour === 'mariadb' && DROP_SEVERAL.test(kind) && names.includes(',')) {
     return { id, kind, done: false, rowsFollow };
   }
