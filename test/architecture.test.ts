@@ -17,10 +17,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   target: ['base', 'binlog', 'wire'],
   reader: ['base', 'binlog', 'wire', 'relay'],
   applier: ['base', 'binlog', 'wire', 'relay', 'rules', 'target'],
-  config: ['base'],
-  channel: ['base', 'binlog', 'wire', 'relay', 'reader', 'applier', 'config'],
-  observe: ['base', 'binlog', 'wire', 'relay', 'reader', 'applier', 'config', 'channel'],
-  cli: ['base', 'binlog', 'wire', 'relay', 'reader', 'applier', 'config', 'channel', 'observe'],
+  config: ['base', 'rules'],
+  channel: ['base', 'binlog', 'wire', 'relay', 'rules', 'reader', 'applier', 'config'],
+  observe: ['base', 'binlog', 'wire', 'relay', 'rules', 'reader', 'applier', 'config', 'channel'],
+  cli: ['base', 'binlog', 'wire', 'relay', 'rules', 'reader', 'applier', 'config', 'channel', 'observe'],
 };
 
 /** Where each package may be imported: one folder or one file knows it. Paths below src. */

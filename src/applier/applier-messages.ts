@@ -3,7 +3,10 @@
  */
 import type { PlainError } from '../base/errors.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
+import type { GuardRules } from '../rules/guard-rules.ts';
+import type { TargetRules } from '../rules/target-rules.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
+import type { TargetControl } from './target-control.ts';
 
 export interface ApplierOptions {
   readonly channel: string;
@@ -19,6 +22,10 @@ export interface ApplierOptions {
   readonly published: SharedArrayBuffer;
   /** Names this Millrace to others on the same target: host, pid, data_dir. */
   readonly owner: string;
+  readonly delayMs: number;
+  readonly rules: TargetRules;
+  readonly guards: GuardRules;
+  readonly control: TargetControl;
 }
 
 export type ApplierCommand =

@@ -11,6 +11,7 @@ import type {
   ApplierState,
   ApplierStatus,
 } from '../applier/applier-messages.ts';
+import { NO_CONTROL } from '../applier/target-control.ts';
 import { type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, LogFacts, Logger } from '../base/runtime.ts';
 import type { ChannelConfig, EndpointConfig, StartConfig, TargetConfig } from '../config/config.ts';
@@ -356,6 +357,10 @@ export class Channel {
       relayDir: this.relayDir,
       published: this.#published.buffer,
       owner: this.#options.owner,
+      delayMs: target.delayMs,
+      rules: target.rules,
+      guards: target.guards,
+      control: NO_CONTROL,
     };
   }
 }

@@ -2,6 +2,8 @@
  * What a configuration file says, parsed: numbers in bytes and milliseconds, paths absolute, secrets wrapped, the
  * whole object frozen. Only channel and cli see it; the layers below get small option objects made from it.
  */
+import type { GuardRules } from '../rules/guard-rules.ts';
+import type { TargetRules } from '../rules/target-rules.ts';
 import type { Secret } from './secret.ts';
 
 export type TlsMode = 'disabled' | 'preferred' | 'required' | 'verify_ca' | 'verify_identity';
@@ -52,6 +54,9 @@ export interface TargetConfig {
   readonly progress: 'auto' | 'gtid' | 'table';
   readonly workers: number;
   readonly commitOrder: 'source' | 'window' | 'any';
+  readonly delayMs: number;
+  readonly rules: TargetRules;
+  readonly guards: GuardRules;
 }
 
 export interface ChannelConfig {

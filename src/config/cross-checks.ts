@@ -125,6 +125,12 @@ function refuseLaterFeatures(target: RawTarget, path: ConfigPath, later: Report)
       'more than 1 transaction in a commit is not in this version; remove the key or write 1',
     );
   }
+  if (target.guards.length > 0) {
+    later([...path, 'guards'], 'guards are not in this version; remove the key');
+  }
+  if (target.skip_events.length > 0) {
+    later([...path, 'skip_events'], 'skipping events is not in this version; remove the key');
+  }
   for (const [key, rules] of Object.entries(target.filters ?? {})) {
     if (rules.length > 0) {
       later(

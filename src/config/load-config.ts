@@ -7,10 +7,11 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import type { TargetRules } from '../rules/target-rules.ts';
 import type { ChannelConfig, Config, ConfigProblem, EndpointConfig } from './config.ts';
 import { fileErrorText, problemLine, problemsError, readConfigText } from './config-file.ts';
 import { type ConfigPath, crossChecks, type PathProblem } from './cross-checks.ts';
-import { configSchema, type RawConfig, type RawEndpoint } from './schema.ts';
+import { configSchema, type RawConfig, type RawEndpoint, type RawTarget } from './schema.ts';
 import { Secret } from './secret.ts';
 import { type Environment, YamlSource } from './yaml-source.ts';
 
@@ -140,9 +141,39 @@ function build(file: string, raw: RawConfig, files: SecretFiles): Omit<Config, '
           progress: target.progress,
           workers: target.workers,
           commitOrder: target.commit_order,
+          delayMs: target.delay,
+          rules: buildRules(target),
+          guards: {
+            guards: target.guards,
+            onGuard: target.on_guard,
+            webhook: target.guard_webhook ?? null,
+          },
         })),
       };
     }),
+  };
+}
+
+/** What is wrong with a rule was said by the cross-checks, and this object is then thrown away. */
+function buildRules(target: RawTarget): TargetRules {
+  const { filters } = target;
+  return {
+    filters: {
+      doDb: filters?.replicate_do_db ?? [],
+      ignoreDb: filters?.replicate_ignore_db ?? [],
+      doTable: filters?.replicate_do_table ?? [],
+      ignoreTable: filters?.replicate_ignore_table ?? [],
+      wildDoTable: filters?.replicate_wild_do_table ?? [],
+      wildIgnoreTable: filters?.replicate_wild_ignore_table ?? [],
+    },
+    rewriteDb: target.replicate_rewrite_db.map((rule) => {
+      const [from = '', to = ''] = rule.split('->').map((part) => part.trim());
+      return { from, to };
+    }),
+    ddlFilter: target.ddl_filter,
+    onUnparsedDdl: target.on_unparsed_ddl,
+    replicateSystem: target.replicate_system,
+    skipEvents: target.skip_events,
   };
 }
 

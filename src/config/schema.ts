@@ -6,6 +6,8 @@
  * names, combinations, what this version does not do) is in cross-checks.ts.
  */
 import { z } from 'zod';
+import type { Guard } from '../rules/guard-rules.ts';
+import { CHANGE_KINDS } from '../rules/target-rules.ts';
 import type { TlsMode } from './config.ts';
 import { nearMiss } from './near-miss.ts';
 import { parseDuration, parseSize, UnitError } from './units.ts';
@@ -82,6 +84,12 @@ function integer(minimum: number, maximum: number) {
     return number;
   });
 }
+
+const boolean = field((value): boolean => {
+  if (value === true || value === 'true') return true;
+  if (value === false || value === 'false') return false;
+  throw new FieldError('expected true or false');
+});
 
 function oneOf<const Word extends string>(...words: readonly Word[]) {
   return field((value): Word => {
@@ -240,6 +248,29 @@ const filters = strictObject({
   replicate_wild_ignore_table: rules,
 });
 
+const changeKinds = z.array(oneOf(...CHANGE_KINDS));
+const skipRule = strictObject({ table: field(nonEmptyText), events: changeKinds });
+
+const webhook = field((value): string => {
+  const result = nonEmptyText(value);
+  if (!/^https?:\/\/[^\s/]/.test(result))
+    throw new FieldError('expected a URL, like https://alarms.example/hook');
+  return result;
+});
+
+const GUARDS = ['drop_database', 'drop_table', 'truncate'] as const;
+const guardWord = oneOf(...GUARDS).transform((word): Guard => ({ is: word }));
+const guardOfRows = strictObject({ delete_rows_over: integer(0, Number.MAX_SAFE_INTEGER) }).transform(
+  (map): Guard => ({ is: 'delete_rows_over', rows: map.delete_rows_over }),
+);
+const guardOfAlter = strictObject({ alter: field(nonEmptyText) }).transform(
+  (map): Guard => ({ is: 'alter', table: map.alter }),
+);
+const guard = chosen<Guard>((value) => {
+  if (!isMap(value)) return guardWord;
+  return 'alter' in value ? guardOfAlter : guardOfRows;
+});
+
 const target = strictObject({
   name,
   ...endpointShape,
@@ -251,6 +282,13 @@ const target = strictObject({
   delay: duration(0, 3650 * DAY, '0s to 3650d').default(0),
   filters: filters.optional(),
   replicate_rewrite_db: rules,
+  ddl_filter: oneOf('server', 'objects').default('server'),
+  on_unparsed_ddl: oneOf('auto', 'stop', 'apply', 'skip').default('auto'),
+  replicate_system: boolean.default(false),
+  skip_events: z.array(skipRule).default([]),
+  guards: z.array(guard).default([]),
+  on_guard: oneOf('hold', 'warn').default('hold'),
+  guard_webhook: webhook.optional(),
 });
 
 const channel = strictObject({

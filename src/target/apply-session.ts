@@ -103,13 +103,6 @@ export class ApplySession {
     return replies as OkReply[];
   }
 
-  /** Rows of one statement, columns in order. */
-  async query(sql: string, doing: string): Promise<readonly (readonly (string | null)[])[]> {
-    const reply = await this.#pipe.query(sql);
-    if (!reply.ok) throw applyError(reply, doing, {});
-    return reply.rows;
-  }
-
   /**
    * `branch`: of an XA transaction that may be open in this session, as XA statements take it. A session that cannot be
    * rolled back is given up. @throws CONNECTION_LOST

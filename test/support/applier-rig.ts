@@ -5,10 +5,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ApplierOptions } from '../../src/applier/applier-messages.ts';
 import { ApplierRun, type RunCounters } from '../../src/applier/applier-run.ts';
+import { NO_CONTROL } from '../../src/applier/target-control.ts';
 import { type MillraceError, toPlain } from '../../src/base/errors.ts';
 import { type LogFacts, silentLogger } from '../../src/base/runtime.ts';
 import { type PositionKind, type PositionSet, parsePositionSet } from '../../src/binlog/position-set.ts';
 import type { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
+import { NO_GUARDS } from '../../src/rules/guard-rules.ts';
+import { ALL_IS_REPLICATED } from '../../src/rules/target-rules.ts';
 import type { EndpointOptions } from '../../src/wire/endpoint.ts';
 import { executedSet } from './equality.ts';
 import { RelayDirectory } from './relay-directory.ts';
@@ -116,6 +119,10 @@ export class ApplierRig {
       relayDir: this.relay.dir,
       published: this.relay.published.buffer,
       owner: 'test',
+      delayMs: 0,
+      rules: ALL_IS_REPLICATED,
+      guards: NO_GUARDS,
+      control: NO_CONTROL,
       ...more,
     };
   }

@@ -35,7 +35,7 @@ const BAD: readonly (readonly [what: string, text: string, line: string])[] = [
   [
     'a merge key',
     config({ target: '<<: {}' }),
-    'config.yaml:13:9: channels[0].targets[0].<<: unknown key; known here: name, host, port, user, password, password_file, tls, connect_timeout, mode, progress, workers, commit_order, coalesce, delay, filters, replicate_rewrite_db',
+    'config.yaml:13:9: channels[0].targets[0].<<: unknown key; known here: name, host, port, user, password, password_file, tls, connect_timeout, mode, progress, workers, commit_order, coalesce, delay, filters, replicate_rewrite_db, ddl_filter, on_unparsed_ddl, replicate_system, skip_events, guards, on_guard, guard_webhook',
   ],
   ['no data_dir', 'channels: []\n', 'config.yaml:1:1: data_dir: missing'],
   ['no channels', 'data_dir: d\n', 'config.yaml:1:1: channels: missing'],

@@ -1,0 +1,68 @@
+/**
+ * What a statement says about itself: its kind, and the objects it touches, each with the place of its name in the text.
+ *
+ * Offsets count bytes in the text as it was given, so that a name can be replaced by splicing and the rest stays as it is.
+ */
+import type { ChangeKind } from './target-rules.ts';
+
+/** How the text has to be read: the session that sent it. */
+export interface StatementDialect {
+  readonly flavour: 'mysql' | 'mariadb';
+  /** sql_mode as the event carries it; ANSI_QUOTES and NO_BACKSLASH_ESCAPES matter. */
+  readonly sqlMode: bigint;
+  /** Character set of the client, as the server names it: 'utf8mb4', 'gbk', 'sjis', 'latin1' … */
+  readonly charset: string;
+  /** As 90704 for 9.7.4: decides which version comments are executed. */
+  readonly versionNumber: number;
+}
+
+export interface Span {
+  readonly start: number;
+  /** After the last byte. */
+  readonly end: number;
+}
+
+export type ObjectKind =
+  | 'table'
+  | 'view'
+  | 'trigger'
+  | 'routine'
+  | 'event'
+  | 'database'
+  | 'sequence'
+  | 'other';
+
+/** What the statement does to the object. `reads`: it is only looked at (a foreign key's parent, LIKE, SELECT). */
+export type ObjectRole =
+  | 'creates'
+  | 'alters'
+  | 'drops'
+  | 'renames-from'
+  | 'renames-to'
+  | 'changes-rows'
+  | 'reads';
+
+export interface NamedObject {
+  readonly kind: ObjectKind;
+  readonly role: ObjectRole;
+  /** Null: none is written; the session's default database. Unquoted, in UTF-8. */
+  readonly database: string | null;
+  /** Empty for a database: its name is `database`. */
+  readonly name: string;
+  /** With its quotes; null where none is written. */
+  readonly databaseSpan: Span | null;
+  readonly nameSpan: Span | null;
+}
+
+export type StatementReading =
+  | {
+      readonly is: 'read';
+      readonly kind: ChangeKind;
+      /** In the order of the text, each mention. */
+      readonly objects: readonly NamedObject[];
+      /** DROP … IF EXISTS, CREATE … IF NOT EXISTS. */
+      readonly ifExists: boolean;
+      readonly temporary: boolean;
+    }
+  /** The reader has no rule for it: `why` goes into the error, `at` is the byte where reading ended. */
+  | { readonly is: 'unplaced'; readonly why: string; readonly at: number };
