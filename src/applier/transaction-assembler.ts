@@ -257,6 +257,7 @@ function isLast(event: RelayEvent): boolean {
   return event.place === 'end' || event.place === 'single';
 }
 
-function commitMicros(head: TransactionHead): bigint {
+/** Source commit time, µs since the epoch. */
+export function commitMicros(head: TransactionHead): bigint {
   return head.immediateCommitMicros ?? BigInt(head.timestamp) * 1_000_000n;
 }
