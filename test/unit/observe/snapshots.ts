@@ -87,5 +87,8 @@ function applierStatus(state: ApplierState): ApplierStatus {
     lastCommitMicros: null,
     lastAppliedWallMs: null,
     neededFile: 7,
+    gate: { is: 'open' },
+    waiting: null,
+    inFlight: 0,
   };
 }
