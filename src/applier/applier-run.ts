@@ -23,13 +23,14 @@ import { type Collations, convertText, readCollations } from '../target/collatio
 import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import { type Gate, OPEN } from './admission.ts';
-import type { ApplierOptions, ApplierSettings, Waiting } from './applier-messages.ts';
+import type { ApplierOptions, ApplierSettings, GuardsStatus, Waiting } from './applier-messages.ts';
 import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import { ApplyWorker } from './apply-worker.ts';
 import { type DueClock, WallDueClock } from './due-clock.ts';
-import type { GuardScout } from './guard-scout.ts';
+import type { GuardMatch } from './guard-scout.ts';
 import { LiveSettings } from './live-settings.ts';
+import { LookAhead, NO_MATCHES } from './look-ahead.ts';
 import { PreparedBranches, type PreparedPlace } from './prepared-branches.ts';
 import type { StoredTransaction } from './replay-context.ts';
 import { holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
@@ -57,6 +58,13 @@ export interface RunCounters {
   lastAppliedWallMs: number | null;
 }
 
+export interface RunListener {
+  /** Ids of the control document that are executed on the target. */
+  onControlExecuted(ids: readonly string[]): void;
+  /** A guard has found it; of an earlier life perhaps too. */
+  onGuardMatch(match: GuardMatch, dueInMs: number): void;
+}
+
 export class ApplierRun {
   readonly #options: ApplierOptions;
   readonly #kind: PositionKind;
@@ -72,10 +80,9 @@ export class ApplierRun {
   /** From the moment on that it is known what the target has. */
   #intake: ApplyIntake | null = null;
   readonly #settings: LiveSettings;
-  readonly #onControlExecuted: (ids: readonly string[]) => void;
+  readonly #listener: RunListener;
   readonly #due: DueClock = new WallDueClock(systemClock);
-  /** Null: no guard is on. */
-  readonly #scout: GuardScout | null = null;
+  #lookAhead: LookAhead | null = null;
   #workers: ApplyWorker[] = [];
   readonly #idle: ApplyWorker[] = [];
   readonly #scheduler: ApplyScheduler<Transaction>;
@@ -87,16 +94,15 @@ export class ApplierRun {
   #sinceCheckpoint = 0;
   #checkpointDue: () => void = () => {};
 
-  /** `onControlExecuted`: ids of the control document that are executed on the target. */
   constructor(
     options: ApplierOptions,
     kind: PositionKind,
     counters: RunCounters,
     log: Logger,
-    onControlExecuted: (ids: readonly string[]) => void = () => {},
+    listener: RunListener,
   ) {
     this.#options = options;
-    this.#onControlExecuted = onControlExecuted;
+    this.#listener = listener;
     this.#settings = new LiveSettings(options);
     this.#kind = kind;
     this.counters = counters;
@@ -157,6 +163,10 @@ export class ApplierRun {
     };
   }
 
+  get guards(): GuardsStatus {
+    return this.#lookAhead?.status(this.gate) ?? NO_MATCHES;
+  }
+
   /** Connects and takes the target over. Returns what the target has executed. */
   async start(): Promise<PositionSet> {
     const target = await takeTargetOver(this.#options, this.#kind, this.#broken.signal, this.#log);
@@ -165,7 +175,18 @@ export class ApplierRun {
       kind: this.#kind,
       scheduler: this.#scheduler,
       due: this.#due,
-      scout: () => this.#scout,
+      scout: () => this.#lookAhead?.scout ?? null,
+    });
+    this.#lookAhead = new LookAhead({
+      relayDir: this.#options.relayDir,
+      published: this.#published,
+      versionNumber: target.facts.versionNumber,
+      executed: target.executed,
+      settings: this.#settings,
+      due: this.#due,
+      isBusy: () => this.#scheduler.inFlight > 0,
+      onMatch: (match, dueInMs) => this.#listener.onGuardMatch(match, dueInMs),
+      onMoved: () => this.#wake(),
     });
     this.#tellExecuted();
     for (const { xid, ...place } of target.prepared) this.#prepared.add(xid, place);
@@ -182,8 +203,10 @@ export class ApplierRun {
       if (cursor !== null) {
         try {
           this.#intake!.readFrom(new TransactionAssembler(cursor, this.#target!.executed));
+          this.#useSettings();
           await this.#pump(this.#intake!);
         } finally {
+          await this.#lookAhead?.end();
           cursor.close();
         }
       }
@@ -313,7 +336,7 @@ export class ApplierRun {
     this.#intake?.takeBack();
     const answer = this.#intake?.lateness(settings.control, about) ?? { passed: [], untilPassed: false };
     this.#settings.take(settings, this.#scheduler.inFlight === 0, () => taken(answer));
-    if (!this.#settings.draining) this.#intake?.admitBy(settings);
+    if (!this.#settings.draining) this.#useSettings();
     this.#wake();
   }
 
@@ -322,13 +345,21 @@ export class ApplierRun {
     if (!this.#settings.draining) return false;
     if (this.#scheduler.inFlight > 0) return true;
     this.#settings.drained();
-    this.#intake!.admitBy(this.#settings.current);
+    this.#useSettings();
     return false;
+  }
+
+  /** The scout first: what is admitted from now on must have been seen by it. */
+  #useSettings(): void {
+    const { current } = this.#settings;
+    const place = this.#intake?.place ?? null;
+    if (place !== null) this.#lookAhead?.use(current.guards.guards, place);
+    this.#intake?.admitBy(current);
   }
 
   #tellExecuted(): void {
     const ids = this.#intake!.takeSeen();
-    if (ids.length > 0) this.#onControlExecuted(ids);
+    if (ids.length > 0) this.#listener.onControlExecuted(ids);
   }
 
   // ---- the pump
@@ -384,6 +415,8 @@ export class ApplierRun {
   /** Moves the executed prefix up to the scheduler's low-water mark. */
   #advance(): void {
     this.#sinceCheckpoint += this.#intake!.advance();
+    const done = this.#scheduler.oldest?.location ?? this.#intake!.place;
+    if (done !== null) this.#lookAhead?.forgetBefore(done);
     if (this.#sinceCheckpoint >= CHECKPOINT_TRANSACTIONS) this.#checkpointDue();
   }
 

@@ -12,6 +12,7 @@ import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
 import { ApplierRun, type RunCounters } from './applier-run.ts';
 import type { Lateness } from './apply-intake.ts';
+import { NO_MATCHES } from './look-ahead.ts';
 
 const NEEDED_FILE_MS = 1000;
 
@@ -103,8 +104,9 @@ class ApplierThread {
   /** One life: connect, take over, apply, until it ends or fails. */
   async #live(): Promise<void> {
     assert(this.#kind !== null, 'started with the kind of the source');
-    const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log, (ids) => {
-      this.#port.post({ type: 'control-executed', ids });
+    const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log, {
+      onControlExecuted: (ids) => this.#port.post({ type: 'control-executed', ids }),
+      onGuardMatch: (match, dueInMs) => this.#port.post({ type: 'guard', match, dueInMs }),
     });
     this.#run = run;
     let error: PlainError | null = null;
@@ -155,6 +157,7 @@ class ApplierThread {
       gate: run?.gate ?? OPEN,
       waiting: run?.waiting ?? null,
       inFlight: run?.inFlight ?? 0,
+      guards: run?.guards ?? NO_MATCHES,
     };
   }
 }

@@ -33,8 +33,9 @@ import { commitMicros } from './transaction-assembler.ts';
 /** How long it works before others have their turn, and how long it rests when others work. */
 const SLICE_MS = 2;
 const REST_MS = 4;
-/** So many events are looked at between two looks at the clock. */
+/** So many events, or bytes of them, are looked at between two looks at the clock. */
 const EVENTS_PER_LOOK = 16;
+const BYTES_PER_LOOK = 64 * 1024;
 /** Unanswered matches that are kept: about 3 MB. */
 const MATCHES_MAX = 10_000;
 const ROOM_MS = 100;
@@ -69,8 +70,10 @@ export class RelayScout implements GuardScout {
   #skip = false;
   /** The rest of a compressed transaction, and whether it ends the transaction at hand. */
   #inner: { readonly events: Iterator<LoggedEvent>; readonly payload: RelayEvent } | null = null;
-  /** Somebody waits for it. */
-  #wanted = false;
+  /** Bytes since the last look at the clock. */
+  #unlooked = 0;
+  /** Somebody waits for this transaction to be passed. */
+  #wanted: RelayPosition | null = null;
   #failure: MillraceError | null = null;
   transactionsPassed = 0;
 
@@ -83,11 +86,9 @@ export class RelayScout implements GuardScout {
   }
 
   hasPassed(location: RelayPosition): boolean {
-    const { fileNumber, offset } = this.#passed;
-    if (location.fileNumber < fileNumber || (location.fileNumber === fileNumber && location.offset <= offset))
-      return true;
+    if (!isBefore(this.#passed, location)) return true;
     if (this.#failure !== null) throw this.#failure;
-    this.#wanted = true;
+    this.#wanted = location;
     return false;
   }
 
@@ -105,11 +106,9 @@ export class RelayScout implements GuardScout {
   }
 
   /** Everything that begins before `location` is executed. */
-  forgetBefore({ fileNumber, offset }: RelayPosition): void {
+  forgetBefore(place: RelayPosition): void {
     for (const [id, { location }] of this.#matches) {
-      const before =
-        location.fileNumber < fileNumber || (location.fileNumber === fileNumber && location.offset < offset);
-      if (!before) return;
+      if (!isBefore(location, place)) return;
       this.#matches.delete(id);
     }
   }
@@ -158,20 +157,23 @@ export class RelayScout implements GuardScout {
       else {
         const event = cursor.next();
         if (event === null) return true;
+        this.#unlooked += event.rawLength;
         this.#take(cursor, event);
       }
-      if (events % EVENTS_PER_LOOK === 0 && clock.monotonicMs() >= until) return false;
       if (this.#matches.size >= MATCHES_MAX) return false;
+      if (events % EVENTS_PER_LOOK !== 0 && this.#unlooked < BYTES_PER_LOOK) continue;
+      this.#unlooked = 0;
+      if (clock.monotonicMs() >= until) return false;
     }
   }
 
   #rest(signal: AbortSignal): Promise<void> {
-    if (!this.#wanted && this.#options.isBusy()) return sleep(REST_MS, signal);
+    const isWanted = this.#wanted !== null && isBefore(this.#passed, this.#wanted);
+    if (!isWanted && this.#options.isBusy()) return sleep(REST_MS, signal);
     return new Promise((resolve) => setImmediate(resolve));
   }
 
   #tell(): void {
-    this.#wanted = false;
     for (const listener of this.#listeners) listener();
   }
 
@@ -204,6 +206,7 @@ export class RelayScout implements GuardScout {
     try {
       const next = events.next();
       if (next.done === true) return false;
+      this.#unlooked += next.value.end;
       this.#changes.take(next.value);
       return true;
     } catch (error) {
@@ -229,4 +232,8 @@ export class RelayScout implements GuardScout {
     this.#matches.set(match.id, match);
     this.#options.onMatch(match);
   }
+}
+
+function isBefore(a: RelayPosition, b: RelayPosition): boolean {
+  return a.fileNumber < b.fileNumber || (a.fileNumber === b.fileNumber && a.offset < b.offset);
 }

@@ -79,6 +79,11 @@ export class TransactionAssembler {
     return this.#building?.location.fileNumber ?? this.#cursor.position.fileNumber;
   }
 
+  /** Where the transaction begins that comes next. */
+  get place(): RelayPosition {
+    return this.#building?.location ?? this.#cursor.position;
+  }
+
   next(): Assembled {
     for (;;) {
       if (this.#sliceBytes >= SLICE_BYTES) {

@@ -117,7 +117,10 @@ export class GuardWatch implements ChangeListener {
       return;
     }
     const guard = this.#guards.find((each) => this.#matches(each, reading, statement, sql));
-    if (guard !== undefined) this.#found(guardText(guard), statementText(reading, statement));
+    if (guard === undefined) return;
+    const alters = guard.is === 'truncate' && word !== 'TRUNCATE';
+    const text = statementText(alters ? { ...reading, kind: 'alter_table' } : reading, statement);
+    this.#found(guardText(guard), alters ? `${text}, which empties it or a part of it` : text);
   }
 
   text(): void {}

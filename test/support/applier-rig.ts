@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ApplierOptions } from '../../src/applier/applier-messages.ts';
 import { ApplierRun, type RunCounters } from '../../src/applier/applier-run.ts';
+import type { GuardMatch } from '../../src/applier/guard-scout.ts';
 import { NO_CONTROL } from '../../src/applier/target-control.ts';
 import { type MillraceError, toPlain } from '../../src/base/errors.ts';
 import { type LogFacts, silentLogger } from '../../src/base/runtime.ts';
@@ -59,6 +60,8 @@ export class ApplierRig {
     lastAppliedWallMs: null,
   };
   readonly logged: { readonly message: string; readonly facts: LogFacts | undefined }[] = [];
+  /** What guards have found, in every life anew. */
+  readonly guardMatches: GuardMatch[] = [];
   readonly #feed: SourceFeed;
   readonly #writer: RelayLogWriter;
   readonly #options: RigOptions;
@@ -131,7 +134,10 @@ export class ApplierRig {
   async begin(more: Partial<ApplierOptions> = {}): Promise<AppliedLife> {
     const say = (message: string, facts?: LogFacts): void => void this.logged.push({ message, facts });
     const log = { ...silentLogger, debug: say, info: say, warn: say };
-    const run = new ApplierRun(this.applierOptions(more), this.#kind, this.counters, log);
+    const run = new ApplierRun(this.applierOptions(more), this.#kind, this.counters, log, {
+      onControlExecuted: () => {},
+      onGuardMatch: (match) => void this.guardMatches.push(match),
+    });
     try {
       await run.start();
     } catch (error) {

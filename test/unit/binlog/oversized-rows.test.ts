@@ -56,7 +56,9 @@ describe('counting the rows of an event on disk', () => {
   });
 
   test('many small rows over many windows are counted exactly', () => {
-    const rows = Array.from({ length: 30_000 }, (_, n) => row(n % 3 === 0 ? null : n % 17, 'x'.repeat(n % 20)));
+    const rows = Array.from({ length: 30_000 }, (_, n) =>
+      row(n % 3 === 0 ? null : n % 17, 'x'.repeat(n % 20)),
+    );
     expect(walk(MAP, deleteOf(...rows), EventType.DELETE_ROWS_EVENT).rows).toBe(30_000);
   });
 

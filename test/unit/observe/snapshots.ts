@@ -90,5 +90,6 @@ function applierStatus(state: ApplierState): ApplierStatus {
     gate: { is: 'open' },
     waiting: null,
     inFlight: 0,
+    guards: { open: 0, first: [] },
   };
 }

@@ -67,6 +67,7 @@ parentPort.on('message', (command) => {
         gate: { is: 'open' },
         waiting: null,
         inFlight: 0,
+        guards: { open: 0, first: [] },
       },
     });
   }
