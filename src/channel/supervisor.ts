@@ -9,6 +9,7 @@ import { hostname } from 'node:os';
 import { errorLine, MillraceError, type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/runtime.ts';
 import type { Config } from '../config/config.ts';
+import { AlarmMemory } from './alarm-memory.ts';
 import { AuditLog } from './audit-log.ts';
 import { Channel, type ChannelSnapshot, type ThreadEntries } from './channel.ts';
 import { ControlDesk } from './control-desk.ts';
@@ -16,6 +17,7 @@ import { channelWishes } from './control-document.ts';
 import type { ControlRequest } from './control-requests.ts';
 import { ControlServer } from './control-socket.ts';
 import { ControlStore } from './control-store.ts';
+import { GuardAlarms } from './guard-alarms.ts';
 import { loadIdentity } from './identity.ts';
 import { RunLock } from './run-lock.ts';
 
@@ -42,6 +44,7 @@ export class Supervisor {
   readonly #channels: Channel[];
   readonly #lock: RunLock;
   readonly #desk: ControlDesk;
+  readonly #alarms: GuardAlarms;
   #control: ControlServer | null = null;
   #resolveEnded: (end: SupervisorEnd) => void = () => {};
   #stopping = false;
@@ -56,6 +59,7 @@ export class Supervisor {
     const { config, entries, log, clock } = options;
     const owner = `${hostname()} pid ${process.pid} ${config.dataDir}`;
     const store = ControlStore.open(config.dataDir);
+    this.#alarms = new GuardAlarms({ memory: AlarmMemory.open(config.dataDir, log), log, clock });
     this.#channels = config.channels.map((channel) => {
       const { name } = channel;
       return new Channel({
@@ -68,6 +72,7 @@ export class Supervisor {
         clock,
         wishes: () => channelWishes(store.document, name),
         onExecuted: (target, ids) => this.#desk.executed(name, target, ids),
+        alarms: this.#alarms,
       });
     });
     const audit = new AuditLog(config.dataDir, () => clock.wallMs());
@@ -105,6 +110,7 @@ export class Supervisor {
   async #stopAll(failures: readonly string[]): Promise<void> {
     let exitCode: 0 | 1 = failures.length === 0 ? 0 : 1;
     await Promise.all(this.#channels.map((channel) => channel.stop()));
+    this.#alarms.close();
     try {
       await this.#control?.close();
       this.#lock.release();

@@ -3,6 +3,7 @@
  * and what a later version will do and this one refuses.
  */
 import type { ConfigProblem } from './config.ts';
+import { checkGuards } from './guard-checks.ts';
 import type { RawChannel, RawConfig, RawEndpoint, RawTarget } from './schema.ts';
 
 export type ConfigPath = readonly (string | number)[];
@@ -51,6 +52,7 @@ export function crossChecks(config: RawConfig): PathProblem[] {
     names.set(channel.name.toLowerCase(), index);
     checkChannel(channel, path, wrong);
     for (const [number, target] of channel.targets.entries()) {
+      checkGuards(target, [...path, 'targets', number], wrong);
       refuseLaterFeatures(target, [...path, 'targets', number], later);
     }
   }
@@ -121,9 +123,6 @@ function refuseLaterFeatures(target: RawTarget, path: ConfigPath, later: Report)
       [...path, 'coalesce'],
       'more than 1 transaction in a commit is not in this version; remove the key or write 1',
     );
-  }
-  if (target.guards.length > 0) {
-    later([...path, 'guards'], 'guards are not in this version; remove the key');
   }
   if (target.skip_events.length > 0) {
     later([...path, 'skip_events'], 'skipping events is not in this version; remove the key');

@@ -50,6 +50,7 @@ export function snapshot(wish: Wish = {}): ChannelSnapshot {
         state: targetState,
         fresh: wish.fresh ?? true,
         delayMs: wish.delayMs ?? 0,
+        alarms: 0,
         wishes: { ...targetWishes([], 'orders', 'standby'), ...wish.wishes },
         status: wish.target === null ? null : { ...applierStatus(targetState), ...wish.target },
       },
