@@ -4,8 +4,10 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { relayDirectory } from '../channel/relay-directory.ts';
-import { type ConfigPlaces, loadPlaces } from '../config/places.ts';
+import { loadPlaces } from '../config/places.ts';
 import { type EventRow, listEvents } from '../relay/event-listing.ts';
+import { chosenChannel } from './chosen-channel.ts';
+import { JsonRows } from './json-rows.ts';
 import { EXIT, type ExitCode, type Terminal } from './terminal.ts';
 import { type ConfigArguments, configFile, UsageError } from './verb.ts';
 
@@ -26,7 +28,7 @@ export async function events(args: EventsArguments, terminal: Terminal): Promise
     throw new UsageError('--limit: expected a whole number above 0');
   }
   const places = loadPlaces(configFile(args, terminal), terminal.env);
-  const dir = relayDirectory(places.dataDir, channelOf(args.channel, places));
+  const dir = relayDirectory(places.dataDir, chosenChannel(args.channel, places));
   const print = args.json ? new JsonRows(terminal) : new TableRows(terminal);
   let count = 0;
   try {
@@ -44,38 +46,6 @@ export async function events(args: EventsArguments, terminal: Terminal): Promise
   print.end();
   if (count === 0) terminal.err(`the relay log in ${dir} holds nothing yet\n`);
   return EXIT.done;
-}
-
-function channelOf(wanted: string | undefined, { channels }: ConfigPlaces): string {
-  const known = channels.join(', ');
-  if (wanted !== undefined) {
-    if (channels.includes(wanted)) return wanted;
-    throw new UsageError(`--channel: no channel ${wanted}; known are ${known}`);
-  }
-  const [only, ...others] = channels;
-  if (only === undefined) throw new UsageError('the configuration has no channel');
-  if (others.length > 0)
-    throw new UsageError(`there are several channels, give --channel; known are ${known}`);
-  return only;
-}
-
-/** One JSON array, one row a line, written as it is read. */
-class JsonRows {
-  readonly #terminal: Terminal;
-  #first = true;
-
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal;
-  }
-
-  row(row: EventRow): void {
-    this.#terminal.out(`${this.#first ? '[\n' : ',\n'}${JSON.stringify(row)}`);
-    this.#first = false;
-  }
-
-  end(): void {
-    this.#terminal.out(this.#first ? '[]\n' : '\n]\n');
-  }
 }
 
 /** Columns of fixed width: nothing is kept to measure it. */

@@ -69,6 +69,38 @@ export const VERBS: readonly Verb[] = [
   ),
   ...OPERATOR_VERBS,
   verb(
+    'find',
+    'Find in the relay log where something happened',
+    (yargs) =>
+      yargs
+        .option('channel', { type: 'string', requiresArg: true, describe: 'Needed when there are several' })
+        .option('from', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Committed on the source then or later: 2026-02-03T04:05:06Z, or 10m ago',
+        })
+        .option('to', { type: 'string', requiresArg: true, describe: 'Committed before' })
+        .option('table', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Changes of a table: shop.orders, or a pattern like "shop.%"',
+        })
+        .option('kind', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Changes of a kind: drop_table,truncate,delete,…',
+        })
+        .option('gtid', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'These transactions: uuid:7 or uuid:7-9',
+        })
+        .option('text', { type: 'string', requiresArg: true, describe: 'Statements that hold this text' })
+        .option('limit', { type: 'number', requiresArg: true, describe: 'So many transactions at most' })
+        .option('json', { type: 'boolean', default: false, describe: 'The transactions as a JSON array' }),
+    async () => (await import('./find.ts')).find,
+  ),
+  verb(
     'check',
     'Check the configuration file; no server is contacted',
     (yargs) => yargs,

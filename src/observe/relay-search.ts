@@ -9,6 +9,7 @@
  * of its first transaction bounds those of the file before it. The source's clock may have stepped: times are given
  * CLOCK_SLACK_MS.
  */
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { isPayload, loggedEvent, unpackedEvents } from '../applier/logged-events.ts';
 import { commitMicros } from '../applier/transaction-assembler.ts';
 import {
@@ -20,8 +21,11 @@ import {
 } from '../binlog/position-set.ts';
 import type { RowsOperation } from '../binlog/rows-event.ts';
 import { firstSqlWord } from '../binlog/sql-verb.ts';
+import { TransactionBoundary } from '../binlog/transaction-boundary.ts';
+import { diskError } from '../relay/durable-file.ts';
+import { EventBlocks } from '../relay/event-blocks.ts';
 import { type RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';
-import { relayFileName } from '../relay/relay-log-index.ts';
+import { relayFileName, relayFilePath } from '../relay/relay-log-index.ts';
 import { fileSet, relayFiles } from '../relay/relay-log-location.ts';
 import { searchableText, statementText } from '../relay/statement-text.ts';
 import {
@@ -75,6 +79,8 @@ export interface FoundTransaction {
 export const CHANGES_MAX = 100;
 const CLOCK_SLACK_MS = 600_000;
 const STATEMENT_CHARACTERS = 200;
+/** More than so many characters take. */
+const STATEMENT_BYTES = 1024;
 const OPERATIONS: readonly RowsOperation[] = ['insert', 'update', 'delete'];
 
 /**
@@ -155,25 +161,33 @@ function startsAfter(dir: string, fileNumber: number, ms: number): boolean {
   return first !== null && first > ms;
 }
 
-/** Null: the file has no transaction yet, or is gone. */
+/** Null: the file has no transaction yet, or is gone. Only its begin is read: the last one may be long, and still grows. */
 function firstCommitMs(dir: string, fileNumber: number): number | null {
-  if (fileSet(dir, fileNumber) === null) return null;
-  const cursor = RelayLogCursor.open({
-    dir,
-    published: null,
-    from: { fileNumber, offset: 0 },
-    blockLength: 64 * 1024,
-  });
+  const header = fileSet(dir, fileNumber);
+  if (header === null) return null;
+  const path = relayFilePath(dir, fileNumber);
+  let fd: number;
   try {
-    for (let event = cursor.next(); event !== null; event = cursor.next()) {
-      if (event.fileNumber !== fileNumber) return null;
-      if (event.head !== null) return Number(commitMicros(event.head) / 1000n);
+    fd = openSync(path, 'r');
+  } catch (cause) {
+    throw diskError('open', path, cause);
+  }
+  try {
+    const checksummed = header.fde.checksum === 'crc32';
+    const blocks = new EventBlocks({ fd, path, offset: header.end, checksummed, blockLength: FIRST_BLOCK });
+    const boundary = new TransactionBoundary(header.fde);
+    const { size } = fstatSync(fd);
+    while (blocks.next(size) === 'event') {
+      boundary.feed(blocks.buf, blocks.start, blocks.end);
+      if (boundary.head !== null) return Number(commitMicros(boundary.head) / 1000n);
     }
     return null;
   } finally {
-    cursor.close();
+    closeSync(fd);
   }
 }
+
+const FIRST_BLOCK = 64 * 1024;
 
 /**
  * Transactions by their names: a set of GTIDs; of MariaDB, or by positions, names as they are printed, separated by commas,
@@ -219,7 +233,7 @@ class TransactionSearch implements ChangeListener {
   readonly #found = new Map<string, { change: FoundChange; rows: number | null }>();
   #more = 0;
   /** The text that made the rows that follow. */
-  #rowsText: { readonly shown: string; readonly matches: boolean } | null = null;
+  #rowsText: { readonly begin: Buffer; readonly matches: boolean } | null = null;
 
   constructor(wish: SearchWish) {
     this.#wish = wish;
@@ -294,13 +308,15 @@ class TransactionSearch implements ChangeListener {
     if (kinds !== null && !kinds.has(operation)) return;
     if (tables !== null && !tables.matches(database, table)) return;
     if (this.#text !== null && this.#rowsText?.matches !== true) return;
-    const statement = this.#rowsText?.shown ?? null;
+    const begin = this.#rowsText?.begin ?? null;
+    const statement = begin && statementText(begin, 0, begin.length, STATEMENT_CHARACTERS);
     this.#add({ kind: operation, objects: [`${database}.${table}`], rows, statement });
   }
 
   text(buf: Buffer, start: number, end: number): void {
-    const shown = statementText(buf, start, end, STATEMENT_CHARACTERS);
-    this.#rowsText = { shown, matches: this.#holdsText(buf, start, end) };
+    // Most are never shown: only what could be is kept.
+    const begin = Buffer.from(buf.subarray(start, Math.min(end, start + STATEMENT_BYTES)));
+    this.#rowsText = { begin, matches: this.#holdsText(buf, start, end) };
   }
 
   statement({ buf, start, end, whole, database, dialect }: LoggedStatement): void {
@@ -317,19 +333,19 @@ class TransactionSearch implements ChangeListener {
       this.#add({ kind: 'unreadable', objects: [], rows: null, statement });
       return;
     }
-    const { kind, objects } = reading;
+    const { kind } = reading;
     if (kinds !== null && !kinds.has(kind)) return;
+    // What is only looked at is not changed: the table in LIKE, a foreign key's parent.
+    const objects = reading.objects
+      .filter(({ role }) => role !== 'reads')
+      .map((each) => ({ ...each, of: each.database ?? database }));
     const concerns =
       tables === null ||
-      objects.some((each) => {
-        const of = each.database ?? database;
-        return each.kind === 'database' ? tables.matchesDatabase(of) : tables.matches(of, each.name);
-      });
+      objects.some(({ kind, of, name }) =>
+        kind === 'database' ? tables.matchesDatabase(of) : tables.matches(of, name),
+      );
     if (!concerns) return;
-    const names = objects.map((each) => {
-      const of = each.database ?? database;
-      return each.kind === 'database' ? of : `${of}.${each.name}`;
-    });
+    const names = objects.map(({ kind, of, name }) => (kind === 'database' ? of : `${of}.${name}`));
     this.#add({ kind, objects: [...new Set(names)].slice(0, CHANGES_MAX), rows: null, statement });
   }
 

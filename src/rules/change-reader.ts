@@ -18,6 +18,7 @@ import { countOversizedRows, type EventBytes } from '../binlog/oversized-rows.ts
 import { decodeQuery, queryVerb } from '../binlog/query-event.ts';
 import { countRowsAfter, hasKnownLengths } from '../binlog/row-images.ts';
 import { isRowsEvent, ROWS_FLAG, type RowsOperation, rowsHeader } from '../binlog/rows-event.ts';
+import { firstSqlWord } from '../binlog/sql-verb.ts';
 import type { TableMap } from '../binlog/table-map.ts';
 import { TableMapCache } from '../binlog/table-map-cache.ts';
 import { statementDialect } from './statement-dialect.ts';
@@ -52,7 +53,7 @@ export interface ChangeListener {
   readonly operations: ReadonlySet<RowsOperation>;
   /** `rows` null: they cannot be counted. */
   rows(operation: RowsOperation, database: string, table: string, rows: number | null): void;
-  /** Anything but BEGIN, COMMIT, ROLLBACK and the statements of XA. */
+  /** Anything but what opens, parts and ends a transaction: BEGIN, SAVEPOINT, COMMIT, XA … */
   statement(statement: LoggedStatement): void;
   /** The text that made the rows after it, when the source logs it: buf[start, end). */
   text(buf: Buffer, start: number, end: number): void;
@@ -68,6 +69,9 @@ const STATEMENT_IN_ROWS = new Set<number>([
   EventType.ROWS_QUERY_LOG_EVENT,
   EventType.MARIADB_ANNOTATE_ROWS_EVENT,
 ]);
+
+/** SAVEPOINT s, ROLLBACK TO s, RELEASE SAVEPOINT s. */
+const SAVEPOINT_WORDS: ReadonlySet<string> = new Set(['SAVEPOINT', 'ROLLBACK', 'RELEASE']);
 
 export class ChangeReader {
   readonly #listener: ChangeListener;
@@ -127,6 +131,7 @@ export class ChangeReader {
     if (queryVerb(buf, bodyStart, end) !== 'other') return;
     this.#tables.clear();
     const { database, statusVars, sqlStart, sqlEnd } = decodeQuery(buf, bodyStart, end, fde);
+    if (SAVEPOINT_WORDS.has(firstSqlWord(buf, sqlStart, sqlEnd))) return;
     this.#listener.statement({
       buf,
       start: sqlStart,

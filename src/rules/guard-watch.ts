@@ -47,14 +47,7 @@ export const UNREADABLE_GUARD = 'unreadable';
 type ReadStatement = Extract<StatementReading, { is: 'read' }>;
 
 /** Statements that no guard is about, told by their first word: most statements are, and reading costs. */
-const HARMLESS: ReadonlySet<string> = new Set([
-  'INSERT',
-  'REPLACE',
-  'UPDATE',
-  'SAVEPOINT',
-  'ROLLBACK',
-  'RELEASE',
-]);
+const HARMLESS: ReadonlySet<string> = new Set(['INSERT', 'REPLACE', 'UPDATE']);
 const TOO_LONG: StatementReading = { is: 'unplaced', why: 'it is longer than 16 MiB', at: 0 };
 const NAMES_SHOWN = 3;
 const TABLES_COUNTED = 64;
