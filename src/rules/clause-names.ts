@@ -14,17 +14,17 @@ interface TableMention {
 /** MODE_ORACLE of MariaDB. */
 const ORACLE_MODE = 0x200n;
 const PACKAGES_EVERYWHERE_SINCE = 110400;
+/** The servers join 61 tables at most. */
+const DELETE_TARGETS_MAX = 64;
 
 export class ClauseNames {
   readonly #scan: StatementScan;
-  readonly #body: boolean;
   /** Of a DELETE that names several tables. */
   #targets: readonly QualifiedName[] | null = null;
   #mentions: TableMention[] = [];
 
-  constructor(scan: StatementScan, body: boolean) {
+  constructor(scan: StatementScan) {
     this.#scan = scan;
-    this.#body = body;
   }
 
   /** A statement of a body has ended. */
@@ -34,38 +34,44 @@ export class ClauseNames {
   }
 
   table(written: QualifiedName, role: 'reads' | 'changes-rows', alias: string | null = null): void {
-    const scan = this.#scan;
-    if (this.#body) this.#database(written);
-    else {
-      scan.note(written, 'table', role, role === 'changes-rows');
-      if (this.#targets !== null) this.#mentions.push({ index: scan.objects.length - 1, written, alias });
-    }
+    const { objects } = this.#scan;
+    this.#scan.note(written, 'table', role, role === 'changes-rows');
+    if (this.#targets !== null) this.#mentions.push({ index: objects.length - 1, written, alias });
   }
 
   routine(written: QualifiedName): void {
-    if (this.#body) this.#database(written);
-    else this.#scan.note(written, 'routine', 'reads', false);
+    this.#scan.note(written, 'routine', 'reads', false);
   }
 
   sequence(written: QualifiedName): void {
-    if (this.#body) this.#database(written);
-    else this.#scan.note(written, 'sequence', 'reads', false);
+    this.#scan.note(written, 'sequence', 'reads', false);
   }
 
-  #database({ database }: QualifiedName): void {
-    if (database !== null) this.#scan.databases.push(database);
+  /** After CALL: r, db.r, and in MariaDB p.r and db.p.r with a package p. */
+  calledRoutine(): void {
+    const scan = this.#scan;
+    scan.takeSymbol('.');
+    const parts = [scan.name()];
+    while (scan.takeSymbol('.')) parts.push(scan.name());
+    if (parts.length > 3) scan.fail('a name has too many parts');
+    const [first, second] = parts;
+    if (second === undefined) this.routine({ database: null, name: first! });
+    else if (parts.length === 2 && this.#mayBePackage()) scan.databasesKnown = false;
+    else this.routine({ database: first!, name: second });
   }
 
   // ---- DELETE a, b FROM …
 
   deleteFrom(targets: readonly QualifiedName[]): void {
+    if (targets.length > DELETE_TARGETS_MAX) this.#scan.fail('too many tables to delete from');
     this.#targets = targets;
-    for (const target of targets) this.#database(target);
+    for (const { database } of targets) if (database !== null) this.#scan.databases.push(database);
   }
 
   /** t, db.t, t.*, db.t.* */
   deleteTarget(): QualifiedName {
     const scan = this.#scan;
+    scan.takeSymbol('.');
     const parts = [scan.name()];
     while (scan.takeSymbol('.')) {
       if (scan.takeSymbol('*')) break;
@@ -79,7 +85,7 @@ export class ClauseNames {
 
   /** The tables of the list that are meant by the targets are the changed ones. */
   settleTargets(): void {
-    if (this.#targets === null || this.#body) return;
+    if (this.#targets === null || this.#scan.inBody) return;
     const { objects } = this.#scan;
     for (const target of this.#targets) {
       const meant = this.#mentions.find((mention) => isMeant(mention, target));
@@ -119,7 +125,6 @@ export class ClauseNames {
     const written = { database: first!, name: second };
     if (third !== undefined || star) {
       if (third !== undefined && scan.isSymbol('(')) this.routine(written);
-      else if (this.#body) this.#database(written);
       else scan.note(written, 'table', 'reads', false);
     } else if (scan.isSymbol('(')) {
       if (this.#mayBePackage()) scan.databasesKnown = false;

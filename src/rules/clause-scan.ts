@@ -12,72 +12,40 @@
  *
  * Invariants: linear in the length of the text; the stack is bounded, deeper nesting is not placed.
  */
+import { ClauseFrames, type CommonTable, DEPTH_MAX, type Frame, type ListRole } from './clause-frames.ts';
 import { ClauseNames } from './clause-names.ts';
+import { beginsNameAfter, beginsQuery, beginsStatement, canBeAlias, endsTables } from './clause-words.ts';
 import type { QualifiedName, StatementScan } from './statement-scan.ts';
 
+/** Reads one statement, up to its semicolon. */
+export type StatementReader = (scan: StatementScan) => void;
+
 export interface ClauseOptions {
-  /** A stored program: statements end at semicolons, and only the databases are noted. */
-  readonly body: boolean;
+  /** It is the body of a stored program, in which this reads the statements that are not about rows. */
+  readonly readInner?: StatementReader;
   /** Ends at a comma outside of parentheses, which is left. */
   readonly untilComma?: boolean;
 }
 
-interface Frame {
-  /** SELECT has come: FROM begins a list of tables. */
-  query: boolean;
-  /** Null: an expression. Else what happens to the tables of the list. */
-  tables: 'reads' | 'changes-rows' | null;
-  expectTable: boolean;
-  /** The next FROM belongs to a period of time. */
-  periodFrom: boolean;
-  /** Common table expressions that can be seen here. */
-  readonly ctes: string[];
-  /** The common table expression whose body this is. */
-  readonly body: { readonly name: string; readonly recursive: boolean } | null;
-}
-
-const DEPTH_MAX = 1000;
-
-const QUERY_STARTS = new Set(['SELECT', 'VALUES', 'TABLE', 'WITH']);
-const ENDS_TABLES = words(
-  'WHERE GROUP HAVING ORDER LIMIT SET INTO LOCK PROCEDURE RETURNING SELECT UNION QUALIFY',
-);
-/** Not reserved everywhere: they end a list only where their clause follows. */
-const SET_OPERATIONS = new Set(['EXCEPT', 'INTERSECT', 'MINUS']);
-const AFTER_SET_OPERATION = new Set(['SELECT', 'ALL', 'DISTINCT', 'VALUES', 'TABLE', 'WITH']);
-/** What may follow a table's name and is not its alias. */
-const AFTER_TABLE = words(
-  'PARTITION USE FORCE IGNORE JOIN STRAIGHT_JOIN INNER CROSS LEFT RIGHT NATURAL FULL ON USING FOR TABLESAMPLE',
-);
-/** A dot after one of these begins a name that has no database: `FROM .t`. */
-const BEFORE_NAME = words(
-  'ALL AND BETWEEN BY CALL CASE DELETE DISTINCT DIV ELSE EXISTS FROM HAVING IN INTERVAL INTO IS JOIN LIKE MOD NOT ON OR REFERENCES REGEXP RETURN RLIKE SELECT SET STRAIGHT_JOIN TABLE THEN UPDATE USING VALUES WHEN WHERE WHILE XOR',
-);
-const DDL_VERBS = new Set([
-  'CREATE',
-  'ALTER',
-  'DROP',
-  'RENAME',
-  'GRANT',
-  'REVOKE',
-  'ANALYZE',
-  'LOCK',
-  'SHOW',
-]);
-
 export class ClauseScan {
   readonly #scan: StatementScan;
-  readonly #body: boolean;
+  readonly #readInner: StatementReader | null;
   readonly #untilComma: boolean;
-  readonly #frames: Frame[] = [newFrame()];
+  readonly #frames = new ClauseFrames();
   #previous = '';
+  #change: 'insert' | 'update' | 'delete' | null = null;
   readonly #names: ClauseNames;
 
-  constructor(scan: StatementScan, { body, untilComma = false }: ClauseOptions) {
+  constructor(scan: StatementScan, { readInner, untilComma = false }: ClauseOptions = {}) {
     this.#scan = scan;
-    this.#body = body;
+    this.#readInner = readInner ?? null;
     this.#untilComma = untilComma;
-    this.#names = new ClauseNames(scan, body);
+    this.#names = new ClauseNames(scan);
+  }
+
+  /** What the first row statement outside of parentheses does; null: there is none. */
+  get change(): 'insert' | 'update' | 'delete' | null {
+    return this.#change;
   }
 
   /** Reads to the end of the statement. */
@@ -87,7 +55,7 @@ export class ClauseScan {
       const token = scan.peek();
       if (token.kind === 'end') break;
       if (token.kind === 'symbol') {
-        if (token.text === ',' && this.#untilComma && this.#frames.length === 1) break;
+        if (token.text === ',' && this.#untilComma && this.#frames.outermost) break;
         if (token.text === ';' && !this.#semicolon()) break;
         if (token.text !== ';') this.#symbol(token.text);
       } else if (token.kind === 'word') {
@@ -99,22 +67,18 @@ export class ClauseScan {
         this.#previous = '';
       }
     }
-    if (this.#frames.length > 1) scan.fail('a parenthesis is not closed');
+    if (!this.#frames.outermost) scan.fail('a parenthesis is not closed');
     this.#names.settleTargets();
-  }
-
-  get #frame(): Frame {
-    return this.#frames[this.#frames.length - 1]!;
   }
 
   /** False: it ends the statement. */
   #semicolon(): boolean {
-    if (this.#frames.length > 1) this.#scan.fail('a parenthesis is not closed');
-    if (!this.#body) return false;
+    if (!this.#frames.outermost) this.#scan.fail('a parenthesis is not closed');
+    if (this.#readInner === null) return false;
     this.#scan.next();
     this.#previous = '';
     this.#names.reset();
-    this.#frames[0] = newFrame();
+    this.#frames.reset();
     return true;
   }
 
@@ -122,14 +86,14 @@ export class ClauseScan {
 
   #symbol(symbol: string): void {
     const scan = this.#scan;
-    const frame = this.#frame;
+    const frame = this.#frames.current;
     switch (symbol) {
       case '(':
         scan.next();
-        this.#open(frame);
+        this.#open();
         break;
       case ')':
-        if (this.#frames.length === 1) scan.fail('a parenthesis is closed that was not opened');
+        if (this.#frames.outermost) scan.fail('a parenthesis is closed that was not opened');
         scan.next();
         this.#close();
         break;
@@ -151,30 +115,21 @@ export class ClauseScan {
     this.#previous = symbol;
   }
 
-  #open(outer: Frame, body: Frame['body'] = null): void {
-    if (this.#frames.length >= DEPTH_MAX) this.#scan.fail(`parentheses are nested deeper than ${DEPTH_MAX}`);
-    const inner = newFrame(body);
-    if (outer.tables !== null && outer.expectTable && body === null) {
-      inner.tables = outer.tables;
-      inner.expectTable = true;
-      outer.expectTable = false;
-    }
-    this.#frames.push(inner);
+  #open(queryOf: CommonTable | null = null): void {
+    if (!this.#frames.open(queryOf)) this.#scan.fail(`parentheses are nested deeper than ${DEPTH_MAX}`);
   }
 
   #close(): void {
-    const { body } = this.#frames.pop()!;
-    if (body === null) return;
-    if (!body.recursive) this.#frame.ctes.push(body.name);
-    if (this.#scan.takeSymbol(',')) this.#commonTable(body.recursive);
+    const ended = this.#frames.close();
+    if (ended !== null && this.#scan.takeSymbol(',')) this.#commonTable(ended.recursive);
   }
 
   // ---- words
 
   #word(word: string): void {
     const scan = this.#scan;
-    const frame = this.#frame;
-    const dotted = scan.isSymbol('.', 1) && !BEFORE_NAME.has(word);
+    const frame = this.#frames.current;
+    const dotted = scan.isSymbol('.', 1) && !beginsNameAfter(word);
     const handled =
       !dotted && (frame.tables === null ? this.#inExpression(word, frame) : this.#inTables(word, frame));
     if (!handled) this.#name();
@@ -185,11 +140,11 @@ export class ClauseScan {
   #inTables(word: string, frame: Frame): boolean {
     const scan = this.#scan;
     if (frame.expectTable) {
-      if (QUERY_STARTS.has(word) && word !== 'VALUES') return this.#leaveTables(word, frame);
+      if (beginsQuery(word) && word !== 'VALUES') return this.#leaveTables(word, frame);
       if (word === 'VALUES' && (scan.isSymbol('(', 1) || scan.wordAt(1) === 'ROW')) {
         return this.#leaveTables(word, frame);
       }
-      if (word === 'LATERAL') return this.#pass();
+      if (word === 'LATERAL' && (scan.isSymbol('(', 1) || scan.isSymbol('(', 2))) return this.#pass();
       if (word !== 'DUAL') return false;
       frame.expectTable = false;
       return this.#pass();
@@ -217,11 +172,7 @@ export class ClauseScan {
         frame.periodFrom = false;
         return this.#pass();
       default:
-        if (ENDS_TABLES.has(word)) return this.#leaveTables(word, frame);
-        if (SET_OPERATIONS.has(word) && (AFTER_SET_OPERATION.has(scan.wordAt(1)) || scan.isSymbol('(', 1))) {
-          return this.#leaveTables(word, frame);
-        }
-        return false;
+        return endsTables(scan) && this.#leaveTables(word, frame);
     }
   }
 
@@ -267,12 +218,10 @@ export class ClauseScan {
     switch (word) {
       case 'SELECT':
         frame.query = true;
+        frame.awaitsFrom = true;
         return this.#pass();
       case 'FROM':
-        scan.next();
-        if (frame.periodFrom) frame.periodFrom = false;
-        else if (frame.query) this.#beginTables(frame, 'reads');
-        return true;
+        return this.#from(frame);
       case 'WITH':
         return this.#with();
       case 'INSERT':
@@ -288,7 +237,7 @@ export class ClauseScan {
         return true;
       case 'CALL':
         scan.next();
-        this.#names.routine(scan.qualifiedName());
+        this.#names.calledRoutine();
         return true;
       case 'REFERENCES':
         scan.next();
@@ -301,31 +250,40 @@ export class ClauseScan {
       case 'NEXTVAL':
       case 'LASTVAL':
       case 'SETVAL':
-        return this.#sequenceFunction(frame);
+        return this.#sequenceFunction();
       case 'NEXT':
       case 'PREVIOUS':
         if (!scan.take(word, 'VALUE', 'FOR')) return false;
         this.#names.sequence(scan.qualifiedName());
         return true;
       default:
-        return this.#body ? this.#inBody(word) : false;
+        return this.#readInner === null ? false : this.#inBody(word, this.#readInner);
     }
   }
 
-  #inBody(word: string): boolean {
+  #from(frame: Frame): true {
+    // EXTRACT(x FROM y) stands in parentheses that are no query's.
+    if (frame.awaitsFrom) this.#beginTables(frame, 'reads');
+    else if (frame.query) this.#scan.fail('FROM stands where no list of tables begins');
+    frame.awaitsFrom = false;
+    return this.#pass();
+  }
+
+  #inBody(word: string, readInner: StatementReader): boolean {
     const scan = this.#scan;
-    if (DDL_VERBS.has(word)) {
-      scan.databasesKnown = false;
-      return this.#pass();
-    }
     if (word === 'FETCH') {
+      // Its FROM names a cursor.
       while (!scan.atEnd && !scan.isWord('INTO')) scan.next();
       return true;
     }
-    return false;
+    if (scan.take('DROP', 'PREPARE')) return true;
+    if (word === 'SHOW') scan.databasesKnown = false;
+    if (!beginsStatement(scan)) return false;
+    readInner(scan);
+    return true;
   }
 
-  #beginTables(frame: Frame, role: 'reads' | 'changes-rows'): void {
+  #beginTables(frame: Frame, role: ListRole): void {
     frame.tables = role;
     frame.expectTable = true;
   }
@@ -334,6 +292,12 @@ export class ClauseScan {
 
   #with(): boolean {
     const scan = this.#scan;
+    if (scan.isSymbol('(', 1)) {
+      // WITH (INSERT, UPDATE) of a duality view.
+      scan.next();
+      scan.skipParentheses();
+      return true;
+    }
     const at = scan.wordAt(1) === 'RECURSIVE' ? 2 : 1;
     if (!scan.isName(at) || !(scan.wordAt(at + 1) === 'AS' || scan.isSymbol('(', at + 1)))
       return this.#pass();
@@ -348,34 +312,32 @@ export class ClauseScan {
     if (scan.isSymbol('(')) scan.skipParentheses();
     scan.expect('AS');
     if (!scan.takeSymbol('(')) scan.fail('the query of a common table expression is missing');
-    if (recursive) this.#frame.ctes.push(name);
-    this.#open(this.#frame, { name, recursive });
+    if (recursive) this.#frames.show({ name, recursive });
+    this.#open({ name, recursive });
   }
 
-  /** @throws Unplaceable when only the letters' case differs: that depends on the server. */
   #isCommonTable({ database, name }: QualifiedName): boolean {
-    if (database !== null) return false;
-    const folded = name.name.toLowerCase();
-    let doubtful = false;
-    for (const { ctes } of this.#frames) {
-      if (ctes.includes(name.name)) return true;
-      doubtful ||= ctes.some((cte) => cte.toLowerCase() === folded);
-    }
-    if (doubtful) {
+    const seen = database === null ? this.#frames.sees(name.name) : 'no';
+    if (seen === 'in case') {
       this.#scan.fail(
         "a table's name differs from a common table expression's only in case",
         name.span.start,
       );
     }
-    return false;
+    return seen === 'yes';
   }
 
   // ---- row statements
+
+  #begins(change: 'insert' | 'update' | 'delete'): void {
+    if (this.#frames.outermost) this.#change ??= change;
+  }
 
   #insert(): boolean {
     const scan = this.#scan;
     if (scan.isSymbol('(', 1)) return false;
     scan.next();
+    this.#begins('insert');
     scan.takeAll('LOW_PRIORITY', 'DELAYED', 'HIGH_PRIORITY', 'IGNORE');
     scan.take('INTO');
     this.#table('changes-rows');
@@ -385,6 +347,7 @@ export class ClauseScan {
   #update(frame: Frame): boolean {
     if (this.#previous === 'FOR' || this.#previous === 'KEY' || this.#previous === 'ON') return this.#pass();
     this.#scan.next();
+    this.#begins('update');
     this.#scan.takeAll('LOW_PRIORITY', 'IGNORE');
     this.#beginTables(frame, 'changes-rows');
     return true;
@@ -394,12 +357,12 @@ export class ClauseScan {
     const scan = this.#scan;
     if (this.#previous === 'ON') return this.#pass();
     scan.next();
+    this.#begins('delete');
     scan.takeAll('LOW_PRIORITY', 'QUICK', 'IGNORE', 'HISTORY');
     const listFollows = !scan.take('FROM');
     const targets: QualifiedName[] = [];
     do targets.push(this.#names.deleteTarget());
     while (scan.takeSymbol(','));
-    frame.query = true;
     if (listFollows) scan.expect('FROM');
     else if (!scan.take('USING')) {
       if (targets.length > 1) scan.fail('USING is missing');
@@ -415,20 +378,22 @@ export class ClauseScan {
 
   // ---- names
 
-  #table(role: 'reads' | 'changes-rows'): void {
+  #table(role: ListRole): void {
     this.#noteTable(this.#scan.qualifiedName(), role, null);
   }
 
-  #noteTable(written: QualifiedName, role: 'reads' | 'changes-rows', alias: string | null): void {
+  #noteTable(written: QualifiedName, role: ListRole, alias: string | null): void {
     if (!this.#isCommonTable(written)) this.#names.table(written, role, alias);
   }
 
-  #sequenceFunction(frame: Frame): boolean {
+  #sequenceFunction(): boolean {
     const scan = this.#scan;
-    if (!scan.mariadb || !scan.isSymbol('(', 1)) return false;
+    if (!scan.mariadb || !scan.isSymbol('(', 1) || this.#previous === 'KEY' || this.#previous === 'INDEX') {
+      return false;
+    }
     scan.next();
     scan.next();
-    this.#open(frame);
+    this.#open();
     this.#names.sequence(scan.qualifiedName());
     return true;
   }
@@ -437,10 +402,7 @@ export class ClauseScan {
   #mergeUnion(frame: Frame): void {
     const scan = this.#scan;
     const list = scan.takeSymbol('=');
-    if (
-      !list &&
-      (frame.query || !scan.isSymbol('(') || !scan.isName(1) || QUERY_STARTS.has(scan.wordAt(1)))
-    ) {
+    if (!list && (frame.query || !scan.isSymbol('(') || !scan.isName(1) || beginsQuery(scan.wordAt(1)))) {
       return;
     }
     if (!scan.takeSymbol('(')) scan.fail('the list of UNION is missing');
@@ -453,7 +415,7 @@ export class ClauseScan {
   /** A name in the text: a table where one is expected, else a chain of names in an expression. */
   #name(): void {
     const scan = this.#scan;
-    const frame = this.#frame;
+    const frame = this.#frames.current;
     if (frame.expectTable) {
       frame.expectTable = false;
       if (scan.isName() && scan.isSymbol('(', 1)) {
@@ -471,26 +433,15 @@ export class ClauseScan {
 
   #alias(): string | null {
     const scan = this.#scan;
+    if (scan.isWord('PARTITION') && scan.isSymbol('(', 1)) {
+      scan.next();
+      scan.skipParentheses();
+    }
     if (scan.wordAt() === 'AS' && scan.isName(1) && scan.wordAt(1) !== 'OF') {
       scan.next();
       return scan.name().name;
     }
-    if (
-      !scan.isName() ||
-      AFTER_TABLE.has(scan.wordAt()) ||
-      ENDS_TABLES.has(scan.wordAt()) ||
-      SET_OPERATIONS.has(scan.wordAt())
-    )
-      return null;
-    if (scan.wordAt() === 'AS' || scan.wordAt() === 'WINDOW' || this.#body) return null;
+    if (!scan.isName() || !canBeAlias(scan.wordAt())) return null;
     return scan.name().name;
   }
-}
-
-function words(list: string): ReadonlySet<string> {
-  return new Set(list.split(' '));
-}
-
-function newFrame(body: Frame['body'] = null): Frame {
-  return { query: false, tables: null, expectTable: false, periodFrom: false, ctes: [], body };
 }

@@ -5,13 +5,16 @@
  *
  * The text was executed by a server, so it is not checked: the rules take what they need and pass over the rest.
  */
-import { ClauseScan } from './clause-scan.ts';
+import type { StatementReader } from './clause-scan.ts';
+import { readAccount, readGrant } from './read-account-statement.ts';
+import { readFlush, readServerObject, readTableMaintenance } from './read-maintenance-statement.ts';
 import {
   readAlterDatabase,
   readAlterEvent,
   readAlterRoutine,
   readCreateDatabase,
   readCreateEvent,
+  readCreateFunction,
   readCreateRoutine,
   readCreateTrigger,
   readDropDatabase,
@@ -19,6 +22,7 @@ import {
   readDropView,
   readView,
 } from './read-program-statement.ts';
+import { readLoad, readOther, readRows } from './read-row-statement.ts';
 import {
   readAlterTable,
   readCreateIndex,
@@ -26,6 +30,7 @@ import {
   readDropIndex,
   readDropTable,
   readRenameTable,
+  readSequence,
   readTruncate,
 } from './read-table-statement.ts';
 import type { StatementDialect, StatementReading } from './statement-reading.ts';
@@ -51,175 +56,152 @@ export function readStatement(sql: Buffer, dialect: StatementDialect): Statement
   }
 }
 
+type Rule = (scan: StatementScan, readInner: StatementReader) => ChangeKind;
+type Rules = ReadonlyMap<string, Rule>;
+
+const rules = (entries: Readonly<Record<string, Rule>>): Rules =>
+  new Map(Object.entries(entries).flatMap(([words, rule]) => words.split(' ').map((word) => [word, rule])));
+
+const VERBS = rules({
+  CREATE: readCreate,
+  ALTER: readAlter,
+  DROP: readDrop,
+  RENAME: readRename,
+  TRUNCATE: taken(readTruncate),
+  'GRANT REVOKE': taken(readGrant),
+  SET: readSet,
+  'INSERT REPLACE UPDATE DELETE WITH CALL DO SELECT VALUES TABLE': readRows,
+  LOAD: taken(readLoad),
+  'ANALYZE OPTIMIZE REPAIR CHECK CHECKSUM': taken(readTableMaintenance),
+  FLUSH: taken(readFlush),
+  'INSTALL UNINSTALL': taken(readServerObject),
+  'BEGIN START COMMIT ROLLBACK SAVEPOINT RELEASE XA': readOther,
+});
+
+const CREATE = rules({
+  TABLE: readCreateTable,
+  INDEX: readCreateIndex,
+  VIEW: (scan) => readView(scan, 'creates'),
+  TRIGGER: readCreateTrigger,
+  'PROCEDURE LIBRARY': readCreateRoutine,
+  FUNCTION: readCreateFunction,
+  PACKAGE: (scan, readInner) => {
+    scan.take('BODY');
+    return readCreateRoutine(scan, readInner);
+  },
+  EVENT: readCreateEvent,
+  'DATABASE SCHEMA': readCreateDatabase,
+  SEQUENCE: (scan) => readSequence(scan, 'creates', 'create_table'),
+  'USER ROLE': readAccount,
+  'TABLESPACE LOGFILE SERVER RESOURCE REFERENCE': readServerObject,
+});
+
+const ALTER = rules({
+  TABLE: readAlterTable,
+  VIEW: (scan) => readView(scan, 'alters'),
+  'PROCEDURE FUNCTION LIBRARY': readAlterRoutine,
+  EVENT: readAlterEvent,
+  'DATABASE SCHEMA': readAlterDatabase,
+  SEQUENCE: (scan) => readSequence(scan, 'alters', 'alter_table'),
+  'USER ROLE': readAccount,
+  'TABLESPACE LOGFILE SERVER RESOURCE INSTANCE': readServerObject,
+});
+
+const DROP = rules({
+  'TABLE TABLES': readDropTable,
+  INDEX: readDropIndex,
+  VIEW: readDropView,
+  TRIGGER: (scan) => readDropProgram(scan, 'trigger', 'drop_trigger'),
+  'PROCEDURE FUNCTION LIBRARY': (scan) => readDropProgram(scan, 'routine', 'drop_routine'),
+  PACKAGE: (scan) => {
+    scan.take('BODY');
+    return readDropProgram(scan, 'routine', 'drop_routine');
+  },
+  EVENT: (scan) => readDropProgram(scan, 'event', 'drop_event'),
+  'DATABASE SCHEMA': readDropDatabase,
+  SEQUENCE: (scan) => readSequence(scan, 'drops', 'drop_table'),
+  'USER ROLE': readAccount,
+  'TABLESPACE LOGFILE SERVER RESOURCE REFERENCE': readServerObject,
+});
+
+/** What may stand between the verb and the kind, besides the attributes of views and programs. */
+const CREATE_MODIFIERS = words(
+  'TEMPORARY ONLINE OFFLINE UNIQUE FULLTEXT SPATIAL VECTOR AGGREGATE UNDO JSON RELATIONAL DUALITY MATERIALIZED',
+);
+const ALTER_MODIFIERS = words('ONLINE OFFLINE IGNORE UNDO JSON RELATIONAL DUALITY MATERIALIZED');
+const DROP_MODIFIERS = words('TEMPORARY ONLINE OFFLINE SPATIAL UNDO JSON RELATIONAL DUALITY MATERIALIZED');
+
+function words(list: string): readonly string[] {
+  return list.split(' ');
+}
+
+/** A rule that begins after the verb. */
+function taken(rule: (scan: StatementScan) => ChangeKind): Rule {
+  return (scan) => {
+    scan.next();
+    return rule(scan);
+  };
+}
+
 function readVerb(scan: StatementScan): ChangeKind {
-  const verb = scan.wordAt();
-  switch (verb) {
-    case 'CREATE':
-      scan.next();
-      return readCreate(scan);
-    case 'ALTER':
-      scan.next();
-      return readAlter(scan);
-    case 'DROP':
-      scan.next();
-      return readDrop(scan);
-    case 'RENAME':
-      scan.next();
-      if (scan.takeOneOf('TABLE', 'TABLES') !== null) return readRenameTable(scan);
-      return readAccount(scan);
-    case 'TRUNCATE':
-      scan.next();
-      return readTruncate(scan);
-    case 'GRANT':
-    case 'REVOKE':
-      return readAccount(scan);
-    case 'INSERT':
-    case 'REPLACE':
-    case 'UPDATE':
-    case 'DELETE':
-    case 'WITH':
-    case 'CALL':
-    case 'DO':
-    case 'SELECT':
-    case 'SET':
-      return readRows(scan, verb);
-    default:
-      return scan.fail('the statement begins with a word that has no rule');
+  // A query in parentheses.
+  if (scan.isSymbol('(')) return readRows(scan);
+  const rule = VERBS.get(scan.wordAt());
+  if (rule === undefined) scan.fail('the statement begins with something that has no rule');
+  return rule(scan, readVerb);
+}
+
+function readKind(scan: StatementScan, verb: string, kinds: Rules, modifiers: readonly string[]): ChangeKind {
+  skipAttributes(scan);
+  for (let word = scan.takeOneOf(...modifiers); word !== null; word = scan.takeOneOf(...modifiers)) {
+    if (word === 'TEMPORARY' && !scan.inBody) scan.temporary = true;
   }
+  const rule = kinds.get(scan.wordAt());
+  if (rule === undefined) scan.fail(`${verb} of something that has no rule`);
+  scan.next();
+  return rule(scan, readVerb);
 }
-
-const ROW_KINDS: Readonly<Record<string, ChangeKind>> = {
-  INSERT: 'insert',
-  REPLACE: 'insert',
-  UPDATE: 'update',
-  DELETE: 'delete',
-};
-
-function readRows(scan: StatementScan, verb: string): ChangeKind {
-  if (verb === 'SET' && scan.isWord('PASSWORD', 'DEFAULT')) return readAccount(scan);
-  new ClauseScan(scan, { body: false }).run();
-  return ROW_KINDS[verb] ?? 'other';
-}
-
-function readAccount(scan: StatementScan): ChangeKind {
-  scan.databasesKnown = false;
-  scan.skipRest();
-  return 'account';
-}
-
-const BEFORE_CREATED = ['TEMPORARY', 'ONLINE', 'OFFLINE', 'UNIQUE', 'FULLTEXT', 'SPATIAL', 'AGGREGATE'];
 
 function readCreate(scan: StatementScan): ChangeKind {
+  scan.next();
   scan.take('OR', 'REPLACE');
-  skipViewAttributes(scan);
-  scan.temporary = scan.isWord('TEMPORARY');
-  scan.takeAll(...BEFORE_CREATED);
-  const word = scan.takeOneOf(
-    'TABLE',
-    'INDEX',
-    'VIEW',
-    'TRIGGER',
-    'PROCEDURE',
-    'FUNCTION',
-    'EVENT',
-    'DATABASE',
-    'SCHEMA',
-    'USER',
-    'ROLE',
-  );
-  switch (word) {
-    case 'TABLE':
-      return readCreateTable(scan);
-    case 'INDEX':
-      return readCreateIndex(scan);
-    case 'VIEW':
-      return readView(scan, 'creates');
-    case 'TRIGGER':
-      return readCreateTrigger(scan);
-    case 'PROCEDURE':
-    case 'FUNCTION':
-      return readCreateRoutine(scan);
-    case 'EVENT':
-      return readCreateEvent(scan);
-    case 'DATABASE':
-    case 'SCHEMA':
-      return readCreateDatabase(scan);
-    case 'USER':
-    case 'ROLE':
-      return readAccount(scan);
-    default:
-      return scan.fail('CREATE of something that has no rule');
-  }
+  return readKind(scan, 'CREATE', CREATE, CREATE_MODIFIERS);
 }
 
 function readAlter(scan: StatementScan): ChangeKind {
-  skipViewAttributes(scan);
-  scan.takeAll('ONLINE', 'OFFLINE', 'IGNORE');
-  switch (scan.takeOneOf('TABLE', 'VIEW', 'PROCEDURE', 'FUNCTION', 'EVENT', 'DATABASE', 'SCHEMA', 'USER')) {
-    case 'TABLE':
-      return readAlterTable(scan);
-    case 'VIEW':
-      return readView(scan, 'alters');
-    case 'PROCEDURE':
-    case 'FUNCTION':
-      return readAlterRoutine(scan);
-    case 'EVENT':
-      return readAlterEvent(scan);
-    case 'DATABASE':
-    case 'SCHEMA':
-      return readAlterDatabase(scan);
-    case 'USER':
-      return readAccount(scan);
-    default:
-      return scan.fail('ALTER of something that has no rule');
-  }
+  scan.next();
+  return readKind(scan, 'ALTER', ALTER, ALTER_MODIFIERS);
 }
 
 function readDrop(scan: StatementScan): ChangeKind {
-  scan.temporary = scan.isWord('TEMPORARY');
-  scan.takeAll('TEMPORARY', 'ONLINE', 'OFFLINE');
-  const word = scan.takeOneOf(
-    'TABLE',
-    'TABLES',
-    'INDEX',
-    'VIEW',
-    'TRIGGER',
-    'PROCEDURE',
-    'FUNCTION',
-    'EVENT',
-    'DATABASE',
-    'SCHEMA',
-    'USER',
-    'ROLE',
-  );
-  switch (word) {
-    case 'TABLE':
-    case 'TABLES':
-      return readDropTable(scan);
-    case 'INDEX':
-      return readDropIndex(scan);
-    case 'VIEW':
-      return readDropView(scan);
-    case 'TRIGGER':
-      return readDropProgram(scan, 'trigger', 'drop_trigger');
-    case 'PROCEDURE':
-    case 'FUNCTION':
-      return readDropProgram(scan, 'routine', 'drop_routine');
-    case 'EVENT':
-      return readDropProgram(scan, 'event', 'drop_event');
-    case 'DATABASE':
-    case 'SCHEMA':
-      return readDropDatabase(scan);
-    case 'USER':
-    case 'ROLE':
-      return readAccount(scan);
-    default:
-      return scan.fail('DROP of something that has no rule');
+  scan.next();
+  return readKind(scan, 'DROP', DROP, DROP_MODIFIERS);
+}
+
+function readRename(scan: StatementScan): ChangeKind {
+  scan.next();
+  if (scan.takeOneOf('TABLE', 'TABLES') !== null) return readRenameTable(scan);
+  if (!scan.isWord('USER')) scan.fail('RENAME of something that has no rule');
+  return readAccount(scan);
+}
+
+/** SET PASSWORD, SET DEFAULT ROLE; SET STATEMENT variables FOR statement (MariaDB). */
+function readSet(scan: StatementScan): ChangeKind {
+  if (scan.wordAt(1) === 'PASSWORD' || (scan.wordAt(1) === 'DEFAULT' && scan.wordAt(2) === 'ROLE')) {
+    return readAccount(scan);
   }
+  if (!scan.mariadb || !scan.take('SET', 'STATEMENT')) return readRows(scan);
+  while (!scan.atEnd && !scan.isWord('FOR')) {
+    if (scan.isSymbol('(')) scan.skipParentheses();
+    else scan.next();
+  }
+  scan.expect('FOR');
+  if (scan.isWord('SET')) scan.fail('SET STATEMENT of a SET');
+  return readVerb(scan);
 }
 
 /** ALGORITHM = x DEFINER = account SQL SECURITY x, in any order. */
-function skipViewAttributes(scan: StatementScan): void {
+function skipAttributes(scan: StatementScan): void {
   for (;;) {
     if (scan.take('ALGORITHM')) {
       scan.takeSymbol('=');
@@ -233,7 +215,7 @@ function skipViewAttributes(scan: StatementScan): void {
   }
 }
 
-/** 'u'@'h', u@h, `u`, CURRENT_USER[()], CURRENT_ROLE */
+/** 'u'@'h', u@h, `u`, CURRENT_USER[()], CURRENT_ROLE[()] */
 function skipAccount(scan: StatementScan): void {
   scan.next();
   if (scan.peek().kind === 'variable') scan.next();

@@ -21,7 +21,7 @@ export function readCreateTable(scan: StatementScan): ChangeKind {
     if (!scan.takeSymbol(')')) scan.fail('a parenthesis is not closed');
     return 'create_table';
   }
-  new ClauseScan(scan, { body: false }).run();
+  new ClauseScan(scan).run();
   return 'create_table';
 }
 
@@ -33,9 +33,9 @@ export function readAlterTable(scan: StatementScan): ChangeKind {
   scan.takeLockWait();
   const clauses = new AlterClauses(scan);
   clauses.run();
-  if (clauses.renames) scan.objects[at] = { ...scan.objects[at]!, role: 'renames-from' };
-  if (clauses.kind === 'maintenance') scan.objects[at] = { ...scan.objects[at]!, role: 'maintains' };
-  if (clauses.kind === 'truncate') scan.objects[at] = { ...scan.objects[at]!, role: 'changes-rows' };
+  if (clauses.renames) scan.reassign(at, 'renames-from');
+  if (clauses.kind === 'maintenance') scan.reassign(at, 'maintains');
+  if (clauses.kind === 'truncate') scan.reassign(at, 'changes-rows');
   return clauses.kind;
 }
 
@@ -52,7 +52,7 @@ class AlterClauses {
   run(): void {
     const scan = this.#scan;
     while (!scan.atEnd) {
-      if (!this.#named()) new ClauseScan(scan, { body: false, untilComma: true }).run();
+      if (!this.#named()) new ClauseScan(scan, { untilComma: true }).run();
       // Options of the table may follow without a comma.
       scan.takeSymbol(',');
     }
@@ -89,8 +89,7 @@ class AlterClauses {
   /** RENAME [TO | AS | =] name; RENAME COLUMN, INDEX and KEY name no table. */
   #rename(): boolean {
     const scan = this.#scan;
-    if (['COLUMN', 'INDEX', 'KEY'].includes(scan.wordAt(1)) && scan.wordAt(2) !== '' && !isEnd(scan, 2))
-      return false;
+    if (['COLUMN', 'INDEX', 'KEY'].includes(scan.wordAt(1))) return false;
     scan.next();
     if (!scan.takeSymbol('=')) scan.takeOneOf('TO', 'AS');
     scan.object('table', 'renames-to', false);
@@ -111,11 +110,6 @@ class AlterClauses {
     scan.object('table', 'drops', true);
     return true;
   }
-}
-
-function isEnd(scan: StatementScan, distance: number): boolean {
-  const { kind } = scan.peek(distance);
-  return kind === 'end' || kind === 'symbol';
 }
 
 /** DROP [TEMPORARY] TABLE … */
@@ -155,7 +149,7 @@ export function readCreateIndex(scan: StatementScan): ChangeKind {
   scan.expect('ON');
   scan.object('table', 'alters', true);
   scan.takeLockWait();
-  new ClauseScan(scan, { body: false }).run();
+  new ClauseScan(scan).run();
   return 'create_index';
 }
 
@@ -167,4 +161,17 @@ export function readDropIndex(scan: StatementScan): ChangeKind {
   scan.object('table', 'alters', true);
   scan.skipRest();
   return 'drop_index';
+}
+
+/** {CREATE | ALTER | DROP} [TEMPORARY] SEQUENCE, which MariaDB keeps as a table. */
+export function readSequence(
+  scan: StatementScan,
+  role: 'creates' | 'alters' | 'drops',
+  change: 'create_table' | 'alter_table' | 'drop_table',
+): ChangeKind {
+  scan.takeIfNotExists();
+  scan.takeIfExists();
+  scan.objectList('sequence', role, true);
+  scan.skipRest();
+  return change;
 }

@@ -36,6 +36,8 @@ export interface QualifiedName {
   readonly name: WrittenName;
 }
 
+const BODIES_MAX = 2;
+
 export class StatementScan {
   readonly dialect: StatementDialect;
   readonly tokens: SqlTokens;
@@ -44,6 +46,7 @@ export class StatementScan {
   databasesKnown = true;
   ifExists = false;
   temporary = false;
+  #bodies = 0;
 
   constructor(sql: Buffer, dialect: StatementDialect) {
     this.dialect = dialect;
@@ -52,6 +55,21 @@ export class StatementScan {
 
   get mariadb(): boolean {
     return this.dialect.flavour === 'mariadb';
+  }
+
+  /** In a stored program: only databases are noted, what it does it does later. */
+  get inBody(): boolean {
+    return this.#bodies > 0;
+  }
+
+  /** A procedure may create an event, and no program comes deeper. */
+  enterBody(): void {
+    if (this.#bodies === BODIES_MAX) this.fail('a stored program stands in one that stands in one');
+    this.#bodies += 1;
+  }
+
+  leaveBody(): void {
+    this.#bodies -= 1;
   }
 
   // ---- words
@@ -189,23 +207,38 @@ export class StatementScan {
       nameSpan: name.span,
       updating,
     };
-    this.objects.push(object);
+    if (!this.inBody) this.objects.push(object);
     if (database !== null) this.databases.push(database);
     return object;
   }
 
   database(role: ObjectRole): void {
-    const { name, span } = this.name();
+    const written = this.name();
+    this.#noteDatabase(written, role);
+    this.databases.push(written);
+  }
+
+  noteDefaultDatabase(role: ObjectRole): void {
+    this.#noteDatabase(null, role);
+  }
+
+  #noteDatabase(written: WrittenName | null, role: ObjectRole): void {
+    if (this.inBody) return;
     this.objects.push({
       kind: 'database',
       role,
-      database: name,
+      database: written?.name ?? null,
       name: '',
-      databaseSpan: span,
+      databaseSpan: written?.span ?? null,
       nameSpan: null,
       updating: false,
     });
-    this.databases.push({ name, span });
+  }
+
+  /** Gives an object that was noted another role. */
+  reassign(at: number, role: ObjectRole): void {
+    const object = this.objects[at];
+    if (object !== undefined && !this.inBody) this.objects[at] = { ...object, role };
   }
 
   /** a, b, c */
@@ -215,11 +248,11 @@ export class StatementScan {
   }
 
   takeIfExists(): void {
-    if (this.take('IF', 'EXISTS')) this.ifExists = true;
+    if (this.take('IF', 'EXISTS') && !this.inBody) this.ifExists = true;
   }
 
   takeIfNotExists(): void {
-    if (this.take('IF', 'NOT', 'EXISTS')) this.ifExists = true;
+    if (this.take('IF', 'NOT', 'EXISTS') && !this.inBody) this.ifExists = true;
   }
 
   /** WAIT n and NOWAIT of MariaDB. */
