@@ -184,6 +184,7 @@ export class ApplierRun {
       executed: target.executed,
       settings: this.#settings,
       due: this.#due,
+      log: this.#log,
       isBusy: () => this.#scheduler.inFlight > 0,
       onMatch: (match, dueInMs) => this.#listener.onGuardMatch(match, dueInMs),
       onMoved: () => this.#wake(),
@@ -374,6 +375,7 @@ export class ApplierRun {
       const closed = stopping || this.#drains();
       const filled = closed ? 'full' : intake.fill();
       if (!closed) this.#dispatch();
+      this.#lookAhead?.notice(intake.gate);
       this.#tellExecuted();
       if (filled === 'slice') {
         await new Promise((resolve) => setImmediate(resolve));

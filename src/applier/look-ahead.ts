@@ -3,7 +3,7 @@
  * And what status tells of its matches.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { systemClock } from '../base/runtime.ts';
+import { type Logger, systemClock } from '../base/runtime.ts';
 import { type TransactionId, transactionIdText } from '../binlog/position-set.ts';
 import type { PublishedEnd, RelayPosition } from '../relay/published-end.ts';
 import type { Guard } from '../rules/guard-rules.ts';
@@ -30,6 +30,7 @@ export interface LookAheadOptions {
   readonly executed: Executed;
   readonly settings: LiveSettings;
   readonly due: DueClock;
+  readonly log: Logger;
   isBusy(): boolean;
   onMatch(match: GuardMatch, dueInMs: number): void;
   onMoved(): void;
@@ -45,6 +46,8 @@ interface Running {
 export class LookAhead {
   readonly #options: LookAheadOptions;
   #running: Running | null = null;
+  /** What the target is held before, as it was logged. */
+  #held: string | null = null;
 
   constructor(options: LookAheadOptions) {
     this.#options = options;
@@ -81,6 +84,20 @@ export class LookAhead {
   /** Everything that begins before `location` is executed. */
   forgetBefore(location: RelayPosition): void {
     this.#running?.scout.forgetBefore(location);
+  }
+
+  /** What the next transaction waits for now: that the target is held, and that it goes on, is a line in the log. */
+  notice(gate: Gate): void {
+    const match = gate.is === 'held' ? gate.match : null;
+    if (match === null ? this.#held === null : this.#held === match.id) return;
+    const { log } = this.#options;
+    if (match === null) log.info('no longer held by a guard', { gtid: this.#held });
+    else {
+      const { id, guard, what } = match;
+      const hint = `millrace approve ${id}, or millrace skip ${id} --reason "…"`;
+      log.warn('held by a guard', { gtid: id, guard, what, hint });
+    }
+    this.#held = match?.id ?? null;
   }
 
   async end(): Promise<void> {
