@@ -93,6 +93,7 @@ function applierStatus(state: ApplierState): ApplierStatus {
     lastAppliedWallMs: null,
     neededFile: 7,
     gate: { is: 'open' },
+    untilReached: false,
     waiting: null,
     inFlight: 0,
   };
