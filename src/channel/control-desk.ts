@@ -373,6 +373,7 @@ export class ControlDesk {
       : '';
   }
 
+  /** `taken` null: no applier has heard of it; that is nothing to tell when nothing had to be said. */
   #answer(
     request: DeskRequest,
     { channel, index, target }: Placed,
@@ -381,10 +382,8 @@ export class ControlDesk {
     message: string,
   ): DeskAnswer {
     const confirmed = taken !== null || (!changed && channel.targetLives(index));
-    const later =
-      confirmed || channel.targetStopped(index)
-        ? ''
-        : '; remembered: its applier obeys as soon as it answers';
+    const silent = !confirmed && !channel.targetStopped(index) && request.do !== 'resume';
+    const later = silent ? '; remembered: its applier obeys as soon as it answers' : '';
     return {
       done: request.do,
       channel: channel.name,
