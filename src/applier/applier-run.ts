@@ -23,7 +23,13 @@ import { type Collations, convertText, readCollations } from '../target/collatio
 import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import { type Gate, OPEN } from './admission.ts';
-import type { ApplierOptions, ApplierSettings, GuardsStatus, Waiting } from './applier-messages.ts';
+import type {
+  ApplierOptions,
+  ApplierSettings,
+  ExecutedIds,
+  GuardsStatus,
+  Waiting,
+} from './applier-messages.ts';
 import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import { ApplyWorker } from './apply-worker.ts';
@@ -60,7 +66,7 @@ export interface RunCounters {
 
 export interface RunListener {
   /** Ids of the control document that are executed on the target. */
-  onControlExecuted(ids: readonly string[]): void;
+  onControlExecuted(ids: ExecutedIds): void;
   /** A guard has found it; of an earlier life perhaps too. */
   onGuardMatch(match: GuardMatch, dueInMs: number): void;
 }
@@ -145,6 +151,10 @@ export class ApplierRun {
   /** What the next transaction waits for. */
   get gate(): Gate {
     return this.#intake?.gate ?? OPEN;
+  }
+
+  get untilReached(): boolean {
+    return this.#intake?.untilReached ?? false;
   }
 
   get inFlight(): number {
@@ -359,8 +369,8 @@ export class ApplierRun {
   }
 
   #tellExecuted(): void {
-    const ids = this.#intake!.takeSeen();
-    if (ids.length > 0) this.#listener.onControlExecuted(ids);
+    const ids = this.#intake!.takeExecuted();
+    if (ids !== null) this.#listener.onControlExecuted(ids);
   }
 
   // ---- the pump

@@ -105,7 +105,7 @@ class ApplierThread {
   async #live(): Promise<void> {
     assert(this.#kind !== null, 'started with the kind of the source');
     const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log, {
-      onControlExecuted: (ids) => this.#port.post({ type: 'control-executed', ids }),
+      onControlExecuted: (ids) => this.#port.post({ type: 'control-executed', ...ids }),
       onGuardMatch: (match, dueInMs) => this.#port.post({ type: 'guard', match, dueInMs }),
     });
     this.#run = run;
@@ -155,6 +155,7 @@ class ApplierThread {
       lastAppliedWallMs,
       neededFile: run?.neededFile ?? this.#neededFile,
       gate: run?.gate ?? OPEN,
+      untilReached: run?.untilReached ?? false,
       waiting: run?.waiting ?? null,
       inFlight: run?.inFlight ?? 0,
       guards: run?.guards ?? NO_MATCHES,

@@ -94,6 +94,7 @@ function applierStatus(state: ApplierState): ApplierStatus {
     lastAppliedWallMs: null,
     neededFile: 7,
     gate: { is: 'open' },
+    untilReached: false,
     waiting: null,
     inFlight: 0,
     guards: { open: 0, first: [] },
