@@ -3,6 +3,7 @@
  */
 import { GtidSet } from '../../src/binlog/gtid-set.ts';
 import { parsePositionSet } from '../../src/binlog/position-set.ts';
+import { changeDecoders } from './change-decoders.ts';
 import { compressedDecoders } from './compressed-decoders.ts';
 import type { Corpus } from './corpus.ts';
 import { dumpDecoders } from './dump-decoders.ts';
@@ -19,6 +20,7 @@ export function listDecoders(corpus: Corpus): FuzzDecoder[] {
     positionText,
     ...eventDecoders(corpus),
     ...rowDecoders(corpus),
+    ...changeDecoders(corpus),
     ...compressedDecoders(corpus),
     ...wireDecoders(),
     ...relayDecoders(corpus),

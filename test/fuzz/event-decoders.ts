@@ -125,7 +125,7 @@ function grammar(corpus: Corpus): FuzzDecoder[] {
 }
 
 /** Overlapping stretches of a file, each short enough to be damaged in the middle of everything. */
-function windows(events: readonly Buffer[]): Buffer[] {
+export function windows(events: readonly Buffer[]): Buffer[] {
   const out: Buffer[] = [];
   for (let at = 0; at < events.length && out.length < 400; at += RUN_LENGTH / 3) {
     const part: Buffer[] = [];
