@@ -148,9 +148,10 @@ export class ApplierRun {
     return prepared === null ? reading : Math.min(reading, prepared);
   }
 
-  /** What the next transaction waits for. */
+  /** What the next transaction waits for. Held: when everything before it is applied. */
   get gate(): Gate {
-    return this.#intake?.gate ?? OPEN;
+    const gate = this.#intake?.gate ?? OPEN;
+    return gate.is === 'held' && !this.#scheduler.idle ? OPEN : gate;
   }
 
   get untilReached(): boolean {
@@ -385,7 +386,7 @@ export class ApplierRun {
       const closed = stopping || this.#drains();
       const filled = closed ? 'full' : intake.fill();
       if (!closed) this.#dispatch();
-      this.#lookAhead?.notice(intake.gate);
+      this.#lookAhead?.notice(this.gate);
       this.#tellExecuted();
       if (filled === 'slice') {
         await new Promise((resolve) => setImmediate(resolve));
