@@ -65,7 +65,6 @@ export interface RunCounters {
 }
 
 export interface RunListener {
-  /** Ids of the control document that are executed on the target. */
   onControlExecuted(ids: ExecutedIds): void;
   /** A guard has found it; of an earlier life perhaps too. */
   onGuardMatch(match: GuardMatch, dueInMs: number): void;
@@ -363,10 +362,9 @@ export class ApplierRun {
 
   /** The scout first: what is admitted from now on must have been seen by it. */
   #useSettings(): void {
-    const { current } = this.#settings;
     const place = this.#intake?.place ?? null;
-    if (place !== null) this.#lookAhead?.use(current.guards.guards, place);
-    this.#intake?.admitBy(current);
+    if (place !== null) this.#lookAhead?.use(place);
+    this.#intake?.admitBy(this.#settings.current);
   }
 
   #tellExecuted(): void {

@@ -58,8 +58,12 @@ export class LookAhead {
     return this.#running?.scout ?? null;
   }
 
-  /** These guards are on, for everything from `from` on: where the applier reads next. The same as before: nothing happens. */
-  use(guards: readonly Guard[], from: RelayPosition): void {
+  /**
+   * The guards of the settings as they are now are on, for everything from `from` on: where the applier reads next. The same
+   * as before: nothing happens.
+   */
+  use(from: RelayPosition): void {
+    const { guards } = this.#options.settings.current.guards;
     if (isDeepStrictEqual(this.#running?.guards ?? [], guards)) return;
     this.#running?.stop.abort();
     this.#running = null;
