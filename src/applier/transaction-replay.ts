@@ -5,9 +5,9 @@
  *   statements  QUERY events run in the source's session context (statement-replay.ts)
  *   the end     progress is recorded, then COMMIT: data and progress are one commit
  *
- * Statements go out in batches without waiting, and COMMIT only after every reply before it was good: after an error in
- * a pipe the next statements still run, and nothing of them may be committed (autocommit is off, and whoever calls rolls
- * back).
+ * Statements go out in batches without waiting; the last batch and COMMIT are one packet, which the server leaves at the first
+ * error. After an error in another batch the next statements still run, and nothing of them may be committed (autocommit is
+ * off, and whoever calls rolls back).
  *
  * Invariants
  *  - Nothing is sent before `Progress.begin` has named the transaction.
@@ -26,6 +26,7 @@ import { sqlVerb } from '../binlog/sql-verb.ts';
 import { relayFileName } from '../relay/relay-log-index.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
+import { NOT_ONE_ROW } from '../target/progress.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { OkReply, Statement } from '../wire/command-pipe.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
@@ -40,6 +41,8 @@ import { xidLiteral, xidOfStatement } from './xa-branch.ts';
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** A MariaDB compressed event may grow to this when it is unpacked. */
 const INFLATED_MAX = 1024 * 1024 * 1024;
+/** Room for what stands around the rows in a packet: SET GTID_NEXT, progress, COMMIT. */
+const PACKET_MARGIN = 64 * 1024;
 const FLAGS_OFFSET = 17;
 
 export class TransactionReplay {
@@ -230,42 +233,50 @@ export class TransactionReplay {
     return this.#commit();
   }
 
+  /** Everything that is left goes out in one packet with COMMIT at its end: it is not run when something before it fails. */
   async #commit(): Promise<void> {
     this.#begin();
     this.#takeRows();
-    this.#batch.push(...this.#statements.beforeCommit());
     const record = this.#context.progress.record(this.#tx.id, this.#context.worker);
-    if (record !== null) this.#batch.push(record);
-    const replies = await this.#flush();
-    if (record !== null && replies.at(-1)?.affectedRows !== 1) {
-      throw new MillraceError(
-        'FENCED',
-        'another Millrace has taken this target over: its progress rows carry a newer epoch',
-        {
-          hint: 'Run only one Millrace per channel and target. Nothing of this transaction was kept.',
-          facts: this.#facts,
-        },
-      );
-    }
-    await this.#sendCommit();
+    const end = [...this.#statements.beforeCommit(), ...record, 'COMMIT'];
+    if (this.#batchBytes + PACKET_MARGIN > this.#context.facts.maxAllowedPacket) await this.#flush();
+    const batch = [...this.#takeBatch(), ...end];
+    const replies = await this.#session.runTogether(batch);
+    const last = replies.at(-1);
+    if (last === undefined || last.ok) return;
+    const left = batch.length - replies.length;
+    if (left === 0) throw this.#commitError(applyError(last, 'COMMIT', this.#facts));
+    if (record.length > 0 && left === 1 && last.errno === NOT_ONE_ROW) throw this.#fenced();
+    throw applyError(last, this.#rows.description, this.#facts);
   }
 
-  async #sendCommit(): Promise<void> {
-    try {
-      await this.#session.execute(['COMMIT'], 'COMMIT', this.#facts);
-    } catch (error) {
-      // By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell.
-      if (this.#context.progress.kind === 'gtid' || !(error instanceof MillraceError)) throw error;
-      const { message, hint, facts } = error;
-      throw new MillraceError('PROTOCOL', message, { action: 'retry', hint, facts, cause: error });
-    }
+  #fenced(): MillraceError {
+    return new MillraceError(
+      'FENCED',
+      'another Millrace has taken this target over: its progress rows carry a newer epoch',
+      {
+        hint: 'Run only one Millrace per channel and target. Nothing of this transaction was kept.',
+        facts: this.#facts,
+      },
+    );
   }
 
-  #flush(): Promise<OkReply[]> {
+  /** By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell. */
+  #commitError(error: MillraceError): MillraceError {
+    if (this.#context.progress.kind === 'gtid') return error;
+    const { message, hint, facts } = error;
+    return new MillraceError('PROTOCOL', message, { action: 'retry', hint, facts, cause: error });
+  }
+
+  #takeBatch(): (string | Statement)[] {
     const batch = this.#batch;
     this.#batch = [];
     this.#batchBytes = 0;
-    return this.#session.execute(batch, this.#rows.description, this.#facts);
+    return batch;
+  }
+
+  #flush(): Promise<OkReply[]> {
+    return this.#session.execute(this.#takeBatch(), this.#rows.description, this.#facts);
   }
 
   async #send(): Promise<void> {

@@ -61,6 +61,9 @@ export const PROGRESS_SCHEMA = [
 ) ENGINE=InnoDB`,
 ] as const;
 
+/** Fails unless the statement before it has matched exactly one row (clients are told matched rows: CLIENT_FOUND_ROWS). */
+const MATCHED_ONE_ROW = 'DO IF(ROW_COUNT()=1, 0, (SELECT 1 UNION SELECT 2))';
+
 export interface TableProgressOptions {
   readonly channel: string;
   readonly kind: PositionKind;
@@ -205,7 +208,11 @@ export class TableProgress implements Progress {
     return [];
   }
 
-  record(id: TransactionId, worker: number): string {
+  record(id: TransactionId, worker: number): readonly string[] {
+    return [this.#recordStatement(id, worker), MATCHED_ONE_ROW];
+  }
+
+  #recordStatement(id: TransactionId, worker: number): string {
     const where = `channel=${this.#channel} AND epoch=${this.#epoch}`;
     if (id.kind === 'position') {
       // Applied one by one: the base itself is the position.
