@@ -23,6 +23,7 @@ import type { TransactionHead } from '../binlog/transaction-boundary.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
 import type { RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import type { Executed } from '../target/progress.ts';
+import type { Conflicts } from './apply-scheduler.ts';
 import { EventSlab } from './event-slab.ts';
 import { LogicalClock } from './logical-clock.ts';
 import { type PayloadEvents, payloadEvents } from './payload-events.ts';
@@ -193,8 +194,7 @@ export class TransactionAssembler {
     const events = building.slab?.take() ?? null;
     const transaction: Transaction = {
       ordinal: this.#ordinal++,
-      ...this.#clock.read(head, event.fileNumber),
-      barrier: this.#barrier(building, head, events),
+      conflicts: this.#conflicts(building, head, event.fileNumber, events),
       bytes: events?.length ?? 0,
       id,
       head,
@@ -209,11 +209,16 @@ export class TransactionAssembler {
     return { is: 'transaction', transaction };
   }
 
-  #barrier(building: Building, head: TransactionHead, events: Buffer | null): string | null {
-    if (building.barrier !== null) return building.barrier;
-    if (events === null) return 'it is large';
-    // Without a clock nothing is known about what it may overlap with.
-    return head.mariadb === null && head.sequenceNumber === 0 ? 'no logical clock' : null;
+  #conflicts(
+    building: Building,
+    head: TransactionHead,
+    fileNumber: number,
+    events: Buffer | null,
+  ): Conflicts {
+    // Read for every transaction: it goes on with each.
+    const reading = this.#clock.read(head, fileNumber);
+    if (building.barrier !== null) return { by: 'barrier', why: building.barrier };
+    return events === null ? { by: 'barrier', why: 'it is large' } : reading;
   }
 
   #formatDescription(fileNumber: number): Buffer {
