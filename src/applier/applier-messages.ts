@@ -16,6 +16,8 @@ export interface ApplierOptions {
   readonly progress: 'auto' | 'gtid' | 'table';
   readonly workers: number;
   readonly commitOrder: 'source' | 'window' | 'any';
+  /** Transactions in one commit at most; more than 1 needs progress in a table. */
+  readonly coalesce: number;
   /** What the target is said to hold already (source.start), as a text of the source's kind; null: only what it tells itself. */
   readonly startAt: string | null;
   readonly relayDir: string;

@@ -23,6 +23,7 @@ import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { ApplierOptions } from './applier-messages.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
+import { type ApplyUnit, UnitBuilder } from './apply-unit.ts';
 import { ApplyWorker } from './apply-worker.ts';
 import { PreparedBranches, type PreparedPlace } from './prepared-branches.ts';
 import type { StoredTransaction } from './replay-context.ts';
@@ -34,6 +35,8 @@ import { TransactionAssembler } from './transaction-assembler.ts';
 const QUEUE_BYTES = 16 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
 const WINDOW_MAX = 256;
+/** Transactions that commit together hold no more than this. */
+const UNIT_BYTES = 2 * 1024 * 1024;
 const BINLOG_BYTES = 512 * 1024;
 /** The base moves up after so much time or so many transactions: the workers' lists of ids stay short. */
 const CHECKPOINT_MS = 1000;
@@ -51,9 +54,10 @@ export interface RunCounters {
   lastAppliedWallMs: number | null;
 }
 
-/** An entry of what is to become part of the executed prefix: not before `after` transactions are all committed. */
+/** An entry of what is to become part of the executed prefix: not before the first `after` units are all committed. */
 interface Passed {
   readonly id: TransactionId;
+  /** Units. */
   readonly after: number;
 }
 
@@ -73,12 +77,14 @@ export class ApplierRun {
   #prefix: PositionSet | null = null;
   #workers: ApplyWorker[] = [];
   readonly #idle: ApplyWorker[] = [];
-  readonly #scheduler: ApplyScheduler<Transaction>;
+  readonly #scheduler: ApplyScheduler<ApplyUnit>;
+  readonly #units: UnitBuilder;
   readonly #passed: Passed[] = [];
   #assembler: TransactionAssembler | null = null;
   #closing = false;
   #atEnd = false;
-  #admitted = 0;
+  /** Units given to the scheduler. */
+  #scheduled = 0;
   #wake: () => void = () => {};
   #failure: unknown = null;
   readonly #tableMaps = new TableMapCache();
@@ -92,7 +98,7 @@ export class ApplierRun {
     this.counters = counters;
     this.#log = log;
     this.#published = new PublishedEnd(options.published);
-    this.#scheduler = new ApplyScheduler<Transaction>({
+    this.#scheduler = new ApplyScheduler<ApplyUnit>({
       // Without GTIDs the one thing known of progress is a position: transactions are applied one by one.
       workers: kind === 'position' ? 1 : options.workers,
       commitOrder: kind === 'position' ? 'source' : options.commitOrder,
@@ -100,6 +106,7 @@ export class ApplierRun {
       bytesMax: QUEUE_BYTES,
       transactionsMax: QUEUE_TRANSACTIONS,
     });
+    this.#units = new UnitBuilder(options.coalesce, UNIT_BYTES);
   }
 
   get progressKind(): 'gtid' | 'table' | null {
@@ -112,16 +119,21 @@ export class ApplierRun {
   }
 
   get caughtUpWithRelay(): boolean {
-    return this.#atEnd && this.#scheduler.idle;
+    return this.#atEnd && this.#scheduler.idle && this.#units.waiting === 0;
   }
 
   get pendingCommitMicros(): bigint | null {
-    return this.#scheduler.oldest?.commitMicros ?? null;
+    return this.#oldest?.commitMicros ?? null;
+  }
+
+  /** The oldest transaction that is admitted and not known to be committed. */
+  get #oldest(): Transaction | null {
+    return this.#scheduler.oldest?.members[0] ?? this.#units.oldest;
   }
 
   /** The oldest relay file still needed: by what is in flight, being read, or prepared and undecided. */
   get neededFile(): number {
-    const reading = this.#scheduler.oldest?.location.fileNumber ?? this.#assembler?.fileNumber ?? 0;
+    const reading = this.#oldest?.location.fileNumber ?? this.#assembler?.fileNumber ?? 0;
     const prepared = this.#prepared.oldestFile;
     return prepared === null ? reading : Math.min(reading, prepared);
   }
@@ -204,8 +216,8 @@ export class ApplierRun {
         log: this.#log,
         signal: this.#broken.signal,
         stopping: () => this.#stop.signal.aborted,
-        standAlone: (transaction) => this.#standAlone(transaction),
-        ranAlone: (transaction) => this.#scheduler.ranAlone(transaction),
+        standAlone: (unit) => this.#standAlone(unit),
+        ranAlone: (unit) => this.#scheduler.ranAlone(unit),
       });
       this.#workers.push(worker);
       // A target that is gone is noticed at once, also while there is nothing to apply: no lag of 0 that is not true.
@@ -287,20 +299,20 @@ export class ApplierRun {
       const next = assembler.next();
       switch (next.is) {
         case 'end':
+          this.#schedule(this.#units.close());
           this.#atEnd = true;
           this.#advance();
           return false;
         case 'slice':
           return true;
         case 'executed':
-          this.#passed.push({ id: next.id, after: this.#admitted });
+          this.#schedule(this.#units.close());
+          this.#passed.push({ id: next.id, after: this.#scheduled });
           if (this.#passed.length % PASSED_MAX === 0) this.#advance();
           break;
         case 'transaction':
           this.#atEnd = false;
-          this.#admitted += 1;
-          this.#passed.push({ id: next.transaction.id, after: this.#admitted });
-          this.#scheduler.admit(next.transaction);
+          this.#schedule(this.#units.add(next.transaction));
           break;
       }
     }
@@ -308,30 +320,38 @@ export class ApplierRun {
     return false;
   }
 
+  #schedule(units: readonly ApplyUnit[]): void {
+    for (const unit of units) {
+      this.#scheduled += 1;
+      for (const { id } of unit.members) this.#passed.push({ id, after: this.#scheduled });
+      this.#scheduler.admit(unit);
+    }
+  }
+
   #dispatch(): void {
     for (;;) {
-      const transaction = this.#scheduler.takeReady();
-      if (transaction === null) return;
+      const unit = this.#scheduler.takeReady();
+      if (unit === null) return;
       const worker = this.#idle.pop()!;
-      void worker.apply(transaction).then(
-        (rows) => this.#finished(worker, transaction, rows),
+      void worker.apply(unit).then(
+        (rows) => this.#finished(worker, unit, rows),
         (error: unknown) => this.#fail(error),
       );
     }
   }
 
-  #finished(worker: ApplyWorker, transaction: Transaction, rows: number | null): void {
+  #finished(worker: ApplyWorker, unit: ApplyUnit, rows: number | null): void {
     this.#idle.push(worker);
     if (rows === null) {
-      this.#scheduler.givenUp(transaction);
+      this.#scheduler.givenUp(unit);
       this.#wake();
       return;
     }
-    this.#scheduler.committed(transaction);
+    this.#scheduler.committed(unit);
     const { counters } = this;
-    counters.transactionsApplied += 1;
+    counters.transactionsApplied += unit.members.length;
     counters.rowsApplied += rows;
-    counters.lastCommitMicros = transaction.commitMicros;
+    counters.lastCommitMicros = unit.members.at(-1)!.commitMicros;
     counters.lastAppliedWallMs = systemClock.wallMs();
     this.#advance();
     this.#wake();
@@ -352,10 +372,10 @@ export class ApplierRun {
     if (this.#sinceCheckpoint >= CHECKPOINT_TRANSACTIONS) this.#checkpointDue();
   }
 
-  async #standAlone(transaction: Transaction): Promise<void> {
-    this.#scheduler.standAlone(transaction);
+  async #standAlone(unit: ApplyUnit): Promise<void> {
+    this.#scheduler.standAlone(unit);
     const signal = this.#ended;
-    while (!this.#scheduler.mayStandAlone(transaction) && !signal.aborted) await sleep(2, signal);
+    while (!this.#scheduler.mayStandAlone(unit) && !signal.aborted) await sleep(2, signal);
   }
 
   #waitForWork(stopping: boolean, seen: RelayPosition): Promise<void> {

@@ -61,7 +61,6 @@ export class TransactionAssembler {
   readonly #clock = new LogicalClock();
   readonly #continuity: RelayContinuity;
   readonly #slab = new EventSlab();
-  #ordinal = 0;
   /** Read since control was last given back. */
   #sliceBytes = 0;
   #building: Building | null = null;
@@ -193,7 +192,6 @@ export class TransactionAssembler {
     if (building.skip || this.#isExecuted(id)) return { is: 'executed', id };
     const events = building.slab?.take() ?? null;
     const transaction: Transaction = {
-      ordinal: this.#ordinal++,
       conflicts: this.#conflicts(building, head, event.fileNumber, events),
       bytes: events?.length ?? 0,
       id,

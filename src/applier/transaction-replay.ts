@@ -19,7 +19,7 @@ import { decodeIntvar, decodeRand, decodeUserVar, decodeXaPrepare } from '../bin
 import { EVENT_HEADER_LENGTH, EventFlag, EventType, eventTypeName } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
 import { decompressMariadbEvent } from '../binlog/mariadb-compression.ts';
-import { transactionIdText } from '../binlog/position-set.ts';
+import { type TransactionId, transactionIdText } from '../binlog/position-set.ts';
 import { decodeQuery, type QueryEvent } from '../binlog/query-event.ts';
 import { isRowsEvent } from '../binlog/rows-event.ts';
 import { sqlVerb } from '../binlog/sql-verb.ts';
@@ -48,7 +48,9 @@ const FLAGS_OFFSET = 17;
 export class TransactionReplay {
   readonly #context: ReplayContext;
   readonly #session: ApplySession;
+  /** Of several the first: all are of one form. */
   readonly #tx: Transaction;
+  readonly #ids: readonly TransactionId[];
   readonly #facts: ErrorFacts;
   readonly #rows: RowsReplay;
   readonly #statements: StatementReplay;
@@ -57,16 +59,25 @@ export class TransactionReplay {
   #begun = false;
   #fde: FormatDescription;
 
-  constructor(context: ReplayContext, session: ApplySession, tx: Transaction, rows: BinlogStatementOptions) {
+  /** `members`: one transaction, or several that commit together (apply-unit.ts). */
+  constructor(
+    context: ReplayContext,
+    session: ApplySession,
+    members: readonly Transaction[],
+    rows: BinlogStatementOptions,
+  ) {
+    const tx = members[0]!;
     this.#context = context;
     this.#session = session;
     this.#tx = tx;
-    this.#facts = transactionFacts(tx);
+    this.#ids = members.map(({ id }) => id);
+    this.#facts = transactionFacts(members);
     this.#rows = new RowsReplay({
       ...rows,
       maxAllowedPacket: context.facts.maxAllowedPacket,
       tableMaps: context.tableMaps,
       facts: this.#facts,
+      merge: members.length > 1,
     });
     this.#fde = tx.fde;
     this.#statements = new StatementReplay(context, session, tx, this.#facts);
@@ -237,7 +248,7 @@ export class TransactionReplay {
   async #commit(): Promise<void> {
     this.#begin();
     this.#takeRows();
-    const record = this.#context.progress.record(this.#tx.id, this.#context.worker);
+    const record = this.#context.progress.record(this.#ids, this.#context.worker);
     const end = [...this.#statements.beforeCommit(), ...record, 'COMMIT'];
     if (this.#batchBytes + PACKET_MARGIN > this.#context.facts.maxAllowedPacket) await this.#flush();
     const batch = [...this.#takeBatch(), ...end];
@@ -423,10 +434,12 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [EventType.MARIADB_ANNOTATE_ROWS_EVENT, nothing],
 ]);
 
-function transactionFacts(tx: Transaction): ErrorFacts {
+function transactionFacts(members: readonly Transaction[]): ErrorFacts {
+  const { id, location } = members[0]!;
   return {
-    transaction: transactionIdText(tx.id),
-    file: relayFileName(tx.location.fileNumber),
-    offset: tx.location.offset,
+    transaction: transactionIdText(id),
+    ...(members.length > 1 ? { and_following: members.length - 1 } : {}),
+    file: relayFileName(location.fileNumber),
+    offset: location.offset,
   };
 }

@@ -353,6 +353,7 @@ export class Channel {
       progress: target.progress,
       workers: target.workers,
       commitOrder: target.commitOrder,
+      coalesce: target.coalesce,
       startAt: startText(this.#options.config.source.start),
       relayDir: this.relayDir,
       published: this.#published.buffer,

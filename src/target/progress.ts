@@ -29,11 +29,11 @@ export interface Progress {
    * What must stand before COMMIT, in the same packet: it fails with ER_SUBQUERY_NO_1_ROW (`NOT_ONE_ROW`) when another
    * Millrace has taken over.
    */
-  record(id: TransactionId, worker: number): readonly string[];
+  record(ids: readonly TransactionId[], worker: number): readonly string[];
   /** A statement that matches exactly one row as long as nobody else has taken over; null: not needed. */
   guard(): string | null;
-  /** The worker's transaction that carried `record` is committed. */
-  recorded(id: TransactionId, worker: number): void;
+  /** What carried `record` is committed. */
+  recorded(ids: readonly TransactionId[], worker: number): void;
   /** Everything in `executed` is a consistent prefix: may be written down as the base (throttled by the caller). */
   checkpoint(prefix: PositionSet): Promise<void>;
   close(): void;

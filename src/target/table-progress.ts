@@ -16,7 +16,7 @@
  *
  * Statements contain numbers, hex and checked ids only.
  */
-import { MillraceError } from '../base/errors.ts';
+import { assert, MillraceError } from '../base/errors.ts';
 import {
   emptyPositionSet,
   type PositionKind,
@@ -208,20 +208,22 @@ export class TableProgress implements Progress {
     return [];
   }
 
-  record(id: TransactionId, worker: number): readonly string[] {
-    return [this.#recordStatement(id, worker), MATCHED_ONE_ROW];
+  record(ids: readonly TransactionId[], worker: number): readonly string[] {
+    return [this.#recordStatement(ids, worker), MATCHED_ONE_ROW];
   }
 
-  #recordStatement(id: TransactionId, worker: number): string {
+  #recordStatement(ids: readonly TransactionId[], worker: number): string {
     const where = `channel=${this.#channel} AND epoch=${this.#epoch}`;
-    if (id.kind === 'position') {
-      // Applied one by one: the base itself is the position.
-      return `UPDATE millrace.progress SET executed='${checked(transactionIdText(id))}' WHERE ${where} AND worker=0`;
+    const last = ids.at(-1);
+    assert(last !== undefined, 'something is recorded');
+    if (last.kind === 'position') {
+      // One after the other: the base itself is the position.
+      return `UPDATE millrace.progress SET executed='${checked(transactionIdText(last))}' WHERE ${where} AND worker=0`;
     }
     const list = this.#above[worker] ?? [];
     const kept = list.filter((done) => !this.#base.has(done));
     this.#above[worker] = kept;
-    const text = idsText([...kept, id]);
+    const text = idsText([...kept, ...ids]);
     return `UPDATE millrace.progress SET executed='${text}' WHERE ${where} AND worker=${worker}`;
   }
 
@@ -229,8 +231,8 @@ export class TableProgress implements Progress {
     return `UPDATE millrace.progress SET epoch=epoch WHERE channel=${this.#channel} AND epoch=${this.#epoch} AND worker=0`;
   }
 
-  recorded(id: TransactionId, worker: number): void {
-    if (id.kind !== 'position') this.#above[worker]?.push(id);
+  recorded(ids: readonly TransactionId[], worker: number): void {
+    if (this.#options.kind !== 'position') this.#above[worker]?.push(...ids);
   }
 
   async checkpoint(prefix: PositionSet): Promise<void> {
