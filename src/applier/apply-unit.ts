@@ -12,11 +12,13 @@ export interface ApplyUnit extends Schedulable {
   readonly members: readonly Transaction[];
 }
 
-/** Makes units. Ordinals count units. */
+/** A unit that has no place in the scheduler's order yet. */
+export type ClosedUnit = Omit<ApplyUnit, 'ordinal'>;
+
+/** Makes units. */
 export class UnitBuilder {
   readonly #membersMax: number;
   readonly #bytesMax: number;
-  #ordinal = 0;
   #open: Transaction[] = [];
   #openBytes = 0;
 
@@ -37,8 +39,8 @@ export class UnitBuilder {
   }
 
   /** The units that are complete now, in order. */
-  add(transaction: Transaction): readonly ApplyUnit[] {
-    const closed: ApplyUnit[] = [];
+  add(transaction: Transaction): readonly ClosedUnit[] {
+    const closed: ClosedUnit[] = [];
     if (!this.#fits(transaction)) closed.push(...this.close());
     this.#open.push(transaction);
     this.#openBytes += transaction.bytes;
@@ -47,15 +49,23 @@ export class UnitBuilder {
     return closed;
   }
 
+  /** What waits, as if it had never been added. */
+  takeBack(): readonly Transaction[] {
+    const open = this.#open;
+    this.#open = [];
+    this.#openBytes = 0;
+    return open;
+  }
+
   /** Nothing more comes for now, or what comes next must not stand in the same unit. */
-  close(): readonly ApplyUnit[] {
+  close(): readonly ClosedUnit[] {
     const members = this.#open;
     const bytes = this.#openBytes;
     const [first] = members;
     if (first === undefined) return [];
     this.#open = [];
     this.#openBytes = 0;
-    return [{ ordinal: this.#ordinal++, conflicts: conflictsOf(members), bytes, members }];
+    return [{ conflicts: conflictsOf(members), bytes, members }];
   }
 
   #fits(transaction: Transaction): boolean {
@@ -71,7 +81,8 @@ export class UnitBuilder {
 
 /** Rows alone, in memory, ended by the commit of a transactional engine. */
 function mayShare(transaction: Transaction): boolean {
-  return transaction.conflicts.by === 'clock' && transaction.ending === 'xid' && transaction.events !== null;
+  const { conflicts, ending, events, skip } = transaction;
+  return conflicts.by === 'clock' && ending === 'xid' && events !== null && skip === null;
 }
 
 function conflictsOf(members: readonly Transaction[]): Conflicts {

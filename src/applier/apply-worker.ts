@@ -137,7 +137,9 @@ export class ApplyWorker {
   async #applyOnce(members: readonly Transaction[]): Promise<number> {
     const replay = new TransactionReplay(this.#context, this.session, members, this.#around.rows);
     this.#replay = replay;
-    await replay.run(this.#events(members));
+    const events = this.#events(members);
+    if (members[0]!.skip === null) await replay.run(events);
+    else await replay.runEmpty(events);
     this.#context.progress.recorded(
       members.map(({ id }) => id),
       this.#context.worker,

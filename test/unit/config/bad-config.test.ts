@@ -330,11 +330,6 @@ const NOT_YET: readonly (readonly [what: string, text: string, line: string])[] 
     'config.yaml:13:15: channels[0].targets[0].mode: mode sql is not in this version; use auto or binlog',
   ],
   [
-    'a delay',
-    config({ target: 'delay: 1h' }),
-    'config.yaml:13:16: channels[0].targets[0].delay: delayed replication is not in this version; remove the key or write 0s',
-  ],
-  [
     'a filter',
     config({ target: 'filters: { replicate_do_db: [shop] }' }),
     'config.yaml:13:37: channels[0].targets[0].filters.replicate_do_db: filters are not in this version; remove the rules: everything is replicated',
