@@ -6,6 +6,7 @@ import type { PositionKind } from '../binlog/position-set.ts';
 import type { GuardRules } from '../rules/guard-rules.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
+import type { Gate } from './admission.ts';
 import type { TargetControl } from './target-control.ts';
 
 export interface ApplierOptions {
@@ -16,6 +17,8 @@ export interface ApplierOptions {
   readonly progress: 'auto' | 'gtid' | 'table';
   readonly workers: number;
   readonly commitOrder: 'source' | 'window' | 'any';
+  /** Transactions in one commit at most; more than 1 needs progress in a table. */
+  readonly coalesce: number;
   /** What the target is said to hold already (source.start), as a text of the source's kind; null: only what it tells itself. */
   readonly startAt: string | null;
   readonly relayDir: string;
@@ -28,9 +31,22 @@ export interface ApplierOptions {
   readonly control: TargetControl;
 }
 
+/** What may change while the applier lives: handed over whole, each time. */
+export type ApplierSettings = Pick<ApplierOptions, 'delayMs' | 'rules' | 'guards' | 'control'>;
+
 export type ApplierCommand =
   /** `kind`: how the source names its transactions (the reader's `source` report). Sent once the reader knows it. */
   | { readonly type: 'start'; readonly kind: PositionKind }
+  /**
+   * Answered by `taken`: at once, or, when rules or guards changed, when what was in flight under the old ones is committed.
+   * `about`: transactions of which is asked whether a wish comes too late.
+   */
+  | {
+      readonly type: 'settings';
+      readonly revision: number;
+      readonly settings: ApplierSettings;
+      readonly about: readonly string[];
+    }
   | { readonly type: 'status'; readonly id: number }
   /** Finish the transactions in flight, then close. Answered by `stopped`. */
   | { readonly type: 'stop' };
@@ -67,6 +83,31 @@ export interface ApplierStatus {
   readonly lastAppliedWallMs: number | null;
   /** The oldest relay file that this target still needs. */
   readonly neededFile: number;
+  /** What the next transaction waits for. */
+  readonly gate: Gate;
+  /** Null: nothing waits for its admission. */
+  readonly waiting: Waiting | null;
+  /** Transactions that have been started and are not committed. */
+  readonly inFlight: number;
+}
+
+/** What waits in the relay log before the gate. */
+export interface Waiting {
+  /** The first of it. */
+  readonly nextId: string;
+  /** Null: its time is not what it waits for. */
+  readonly nextDueInMs: number | null;
+  /** In the relay log, from the first of it to the published end; null: unknown. */
+  readonly bytes: number | null;
+}
+
+/** Whether wishes about transactions came too late. */
+export interface Taken {
+  readonly revision: number;
+  /** Of the ids that were asked about: executed, or in flight. */
+  readonly passed: readonly string[];
+  /** Where the control's `until` says to stop is executed or in flight already. */
+  readonly untilPassed: boolean;
 }
 
 export type ApplierReport =
@@ -80,5 +121,8 @@ export type ApplierReport =
   /** Sent once per successful connect, before anything is applied: text of what the target has. */
   | { readonly type: 'executed'; readonly executed: string }
   | { readonly type: 'needed-file'; readonly fileNumber: number }
+  | ({ readonly type: 'taken' } & Taken)
+  /** Ids of the control document that are executed on the target. */
+  | { readonly type: 'control-executed'; readonly ids: readonly string[] }
   | { readonly type: 'status'; readonly id: number; readonly status: ApplierStatus }
   | { readonly type: 'stopped'; readonly cause: PlainError | null };

@@ -7,14 +7,17 @@ import { assert, MillraceError, type PlainError, toPlain } from '../base/errors.
 import { type Logger, systemClock } from '../base/runtime.ts';
 import { ThreadPort } from '../base/thread-port.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
+import { OPEN } from './admission.ts';
 import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from './applier-machine.ts';
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
 import { ApplierRun, type RunCounters } from './applier-run.ts';
+import type { Lateness } from './apply-intake.ts';
 
 const NEEDED_FILE_MS = 1000;
 
 class ApplierThread {
-  readonly #options: ApplierOptions;
+  /** With the settings as they are now: what the next life begins with. */
+  #options: ApplierOptions;
   readonly #port: ThreadPort<ApplierCommand, ApplierReport>;
   readonly #log: Logger;
   readonly #counters: RunCounters = {
@@ -51,6 +54,9 @@ class ApplierThread {
         this.#kind = command.kind;
         this.#step({ is: 'start' });
         return;
+      case 'settings':
+        this.#takeSettings(command);
+        return;
       case 'status':
         this.#port.post({ type: 'status', id: command.id, status: this.#status() });
         return;
@@ -58,6 +64,13 @@ class ApplierThread {
         this.#step({ is: 'stop' });
         return;
     }
+  }
+
+  #takeSettings({ revision, settings, about }: Extract<ApplierCommand, { type: 'settings' }>): void {
+    this.#options = { ...this.#options, ...settings };
+    const taken = (answer: Lateness): void => this.#port.post({ type: 'taken', revision, ...answer });
+    if (this.#run === null) taken({ passed: [], untilPassed: false });
+    else this.#run.take(settings, about, taken);
   }
 
   #step(input: ApplierInput): void {
@@ -90,7 +103,9 @@ class ApplierThread {
   /** One life: connect, take over, apply, until it ends or fails. */
   async #live(): Promise<void> {
     assert(this.#kind !== null, 'started with the kind of the source');
-    const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log);
+    const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log, (ids) => {
+      this.#port.post({ type: 'control-executed', ids });
+    });
     this.#run = run;
     let error: PlainError | null = null;
     try {
@@ -137,6 +152,9 @@ class ApplierThread {
       lastCommitMicros: lastCommitMicros?.toString() ?? null,
       lastAppliedWallMs,
       neededFile: run?.neededFile ?? this.#neededFile,
+      gate: run?.gate ?? OPEN,
+      waiting: run?.waiting ?? null,
+      inFlight: run?.inFlight ?? 0,
     };
   }
 }

@@ -20,7 +20,7 @@ const STMT_END = 0x0001;
 const NO_FOREIGN_KEY_CHECKS = 0x0002;
 const USE_SQL_FOREIGN_KEY = 0x0010;
 /** table_id is 6 bytes since 5.1; the flags follow it. */
-const ROWS_FLAGS_OFFSET = EVENT_HEADER_LENGTH + 6;
+export const ROWS_FLAGS_OFFSET = EVENT_HEADER_LENGTH + 6;
 
 const PREFIX = Buffer.from("BINLOG '", 'latin1');
 const SUFFIX = Buffer.from("'", 'latin1');
@@ -104,8 +104,7 @@ export class BinlogStatement {
   }
 
   #foreignKeyFlags(flags: number): number {
-    if (this.#options.knowsSqlForeignKeys || !(flags & USE_SQL_FOREIGN_KEY)) return flags;
-    return (flags & ~USE_SQL_FOREIGN_KEY) | NO_FOREIGN_KEY_CHECKS;
+    return this.#options.knowsSqlForeignKeys ? flags : withoutSqlForeignKeys(flags);
   }
 
   /** Gives the statement and starts the next one. Only to be called when not empty. */
@@ -170,6 +169,11 @@ export class BinlogStatement {
     this.#length = need;
     return at;
   }
+}
+
+/** Flags of a rows event for a target that does not know SQL-layer foreign keys. */
+export function withoutSqlForeignKeys(flags: number): number {
+  return flags & USE_SQL_FOREIGN_KEY ? (flags & ~USE_SQL_FOREIGN_KEY) | NO_FOREIGN_KEY_CHECKS : flags;
 }
 
 /**

@@ -2,7 +2,7 @@
  * The row events of one transaction on their way into BINLOG statements: gathered, counted, checked against the target's
  * packet size; an event too large to be held passes through in pieces.
  */
-import { type ErrorFacts, MillraceError } from '../base/errors.ts';
+import { assert, type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { EVENT_HEADER_LENGTH } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
 import { countRows, hasKnownLengths } from '../binlog/row-images.ts';
@@ -18,6 +18,7 @@ import {
   base64Pieces,
   type StatementPieces,
 } from './binlog-statement.ts';
+import { MergedRows } from './merged-rows.ts';
 import type { EventView } from './transaction.ts';
 
 const TABLE_ID_LENGTH = 6;
@@ -28,11 +29,13 @@ export interface RowsReplayOptions extends BinlogStatementOptions {
   readonly maxAllowedPacket: number;
   readonly tableMaps: TableMapCache;
   readonly facts: ErrorFacts;
+  /** Rows of several transactions that commit together: none of their events is too large to be held. */
+  readonly merge: boolean;
 }
 
 export class RowsReplay {
   readonly #options: RowsReplayOptions;
-  readonly #statement: BinlogStatement;
+  readonly #statement: BinlogStatement | MergedRows;
   readonly #tables = new Map<number, TableMap>();
   /** Table of the last rows event: for error texts. */
   #table: TableMap | null = null;
@@ -40,7 +43,7 @@ export class RowsReplay {
 
   constructor(options: RowsReplayOptions) {
     this.#options = options;
-    this.#statement = new BinlogStatement(options);
+    this.#statement = options.merge ? new MergedRows(options) : new BinlogStatement(options);
   }
 
   addTableMap({ buf, start, end }: EventView): void {
@@ -89,6 +92,7 @@ export class RowsReplay {
     const { length: eventLength, pieces } = event.oversized!;
     this.#findTable(buf, start, end);
     this.#requirePacket(eventLength);
+    assert(this.#statement instanceof BinlogStatement, 'an oversized event is not merged');
     const maps = this.#statement.openMaps(buf, start);
     const header = this.#statement.oversizedHeader(buf, start, eventLength);
     let bytes = eventLength;

@@ -23,6 +23,7 @@ import type { TransactionHead } from '../binlog/transaction-boundary.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
 import type { RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import type { Executed } from '../target/progress.ts';
+import type { Conflicts } from './apply-scheduler.ts';
 import { EventSlab } from './event-slab.ts';
 import { LogicalClock } from './logical-clock.ts';
 import { type PayloadEvents, payloadEvents } from './payload-events.ts';
@@ -38,7 +39,7 @@ const SLICE_BYTES = 32 * 1024 * 1024;
 export type Assembled =
   | { readonly is: 'transaction'; readonly transaction: Transaction }
   /** Executed before; it still counts for the order of what is done. */
-  | { readonly is: 'executed'; readonly id: TransactionId }
+  | { readonly is: 'executed'; readonly id: TransactionId; readonly commitMicros: bigint | null }
   /** The published end is reached. */
   | { readonly is: 'end' }
   /** More can be read: call again after other work had its turn. */
@@ -60,7 +61,6 @@ export class TransactionAssembler {
   readonly #clock = new LogicalClock();
   readonly #continuity: RelayContinuity;
   readonly #slab = new EventSlab();
-  #ordinal = 0;
   /** Read since control was last given back. */
   #sliceBytes = 0;
   #building: Building | null = null;
@@ -189,12 +189,12 @@ export class TransactionAssembler {
     const { id, head } = event;
     if (id === null || head === null) throw this.#anonymous(event, building);
     this.#continuity.passed(id);
-    if (building.skip || this.#isExecuted(id)) return { is: 'executed', id };
+    if (building.skip || this.#isExecuted(id)) {
+      return { is: 'executed', id, commitMicros: commitMicros(head) };
+    }
     const events = building.slab?.take() ?? null;
     const transaction: Transaction = {
-      ordinal: this.#ordinal++,
-      ...this.#clock.read(head, event.fileNumber),
-      barrier: this.#barrier(building, head, events),
+      conflicts: this.#conflicts(building, head, event.fileNumber, events),
       bytes: events?.length ?? 0,
       id,
       head,
@@ -205,15 +205,21 @@ export class TransactionAssembler {
       fde: event.fde,
       formatDescription: this.#formatDescription(event.fileNumber),
       commitMicros: commitMicros(head),
+      skip: null,
     };
     return { is: 'transaction', transaction };
   }
 
-  #barrier(building: Building, head: TransactionHead, events: Buffer | null): string | null {
-    if (building.barrier !== null) return building.barrier;
-    if (events === null) return 'it is large';
-    // Without a clock nothing is known about what it may overlap with.
-    return head.mariadb === null && head.sequenceNumber === 0 ? 'no logical clock' : null;
+  #conflicts(
+    building: Building,
+    head: TransactionHead,
+    fileNumber: number,
+    events: Buffer | null,
+  ): Conflicts {
+    // Read for every transaction: it goes on with each.
+    const reading = this.#clock.read(head, fileNumber);
+    if (building.barrier !== null) return { by: 'barrier', why: building.barrier };
+    return events === null ? { by: 'barrier', why: 'it is large' } : reading;
   }
 
   #formatDescription(fileNumber: number): Buffer {

@@ -5,9 +5,9 @@
  *   statements  QUERY events run in the source's session context (statement-replay.ts)
  *   the end     progress is recorded, then COMMIT: data and progress are one commit
  *
- * Statements go out in batches without waiting, and COMMIT only after every reply before it was good: after an error in
- * a pipe the next statements still run, and nothing of them may be committed (autocommit is off, and whoever calls rolls
- * back).
+ * Statements go out in batches without waiting; the last batch and COMMIT are one packet, which the server leaves at the first
+ * error. After an error in another batch the next statements still run, and nothing of them may be committed (autocommit is
+ * off, and whoever calls rolls back).
  *
  * Invariants
  *  - Nothing is sent before `Progress.begin` has named the transaction.
@@ -19,13 +19,15 @@ import { decodeIntvar, decodeRand, decodeUserVar, decodeXaPrepare } from '../bin
 import { EVENT_HEADER_LENGTH, EventFlag, EventType, eventTypeName } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
 import { decompressMariadbEvent } from '../binlog/mariadb-compression.ts';
-import { transactionIdText } from '../binlog/position-set.ts';
+import { type TransactionId, transactionIdText } from '../binlog/position-set.ts';
 import { decodeQuery, type QueryEvent } from '../binlog/query-event.ts';
 import { isRowsEvent } from '../binlog/rows-event.ts';
 import { sqlVerb } from '../binlog/sql-verb.ts';
 import { relayFileName } from '../relay/relay-log-index.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
+import { intentDoneStatement } from '../target/ddl-intent.ts';
+import { NOT_ONE_ROW } from '../target/progress.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { OkReply, Statement } from '../wire/command-pipe.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
@@ -35,17 +37,23 @@ import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
 import type { EventView, Transaction } from './transaction.ts';
 import { intvarStatement, randStatement, userVariableStatement } from './user-variable.ts';
-import { xidLiteral, xidOfStatement } from './xa-branch.ts';
+import { branchLiteral, xidLiteral, xidOfStatement } from './xa-branch.ts';
 
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** A MariaDB compressed event may grow to this when it is unpacked. */
 const INFLATED_MAX = 1024 * 1024 * 1024;
+/** Room for what stands around the rows in a packet: SET GTID_NEXT, progress, COMMIT. */
+const PACKET_MARGIN = 64 * 1024;
 const FLAGS_OFFSET = 17;
+/** The target knows no such branch. */
+const XAER_NOTA = 1397;
 
 export class TransactionReplay {
   readonly #context: ReplayContext;
   readonly #session: ApplySession;
+  /** Of several the first: all are of one form. */
   readonly #tx: Transaction;
+  readonly #ids: readonly TransactionId[];
   readonly #facts: ErrorFacts;
   readonly #rows: RowsReplay;
   readonly #statements: StatementReplay;
@@ -54,16 +62,25 @@ export class TransactionReplay {
   #begun = false;
   #fde: FormatDescription;
 
-  constructor(context: ReplayContext, session: ApplySession, tx: Transaction, rows: BinlogStatementOptions) {
+  /** `members`: one transaction, or several that commit together (apply-unit.ts). */
+  constructor(
+    context: ReplayContext,
+    session: ApplySession,
+    members: readonly Transaction[],
+    rows: BinlogStatementOptions,
+  ) {
+    const tx = members[0]!;
     this.#context = context;
     this.#session = session;
     this.#tx = tx;
-    this.#facts = transactionFacts(tx);
+    this.#ids = members.map(({ id }) => id);
+    this.#facts = transactionFacts(members);
     this.#rows = new RowsReplay({
       ...rows,
       maxAllowedPacket: context.facts.maxAllowedPacket,
       tableMaps: context.tableMaps,
       facts: this.#facts,
+      merge: members.length > 1,
     });
     this.#fde = tx.fde;
     this.#statements = new StatementReplay(context, session, tx, this.#facts);
@@ -86,6 +103,51 @@ export class TransactionReplay {
     }
     await this.#session.prime(this.#tx.formatDescription);
     await this.#replay(events);
+  }
+
+  /**
+   * Commits the transaction under its name with nothing in it. Where it would complete a prepared branch, the branch is rolled
+   * back: undecided it would hold its locks, or its relay file, for ever.
+   */
+  async runEmpty(events: Iterable<EventView>): Promise<void> {
+    if (this.#tx.ending === 'single') {
+      const xid = this.#completedBranch(events);
+      if (xid !== null) return this.#rollBranchBack(xid);
+    }
+    if (this.#context.createdBefore === transactionIdText(this.#tx.id)) {
+      this.#batch.push(intentDoneStatement(this.#context.channel));
+    }
+    return this.#commit();
+  }
+
+  /** The branch that this transaction's XA COMMIT or XA ROLLBACK names; null: it is another statement. */
+  #completedBranch(events: Iterable<EventView>): string | null {
+    for (const { type, buf, start, end, oversized } of events) {
+      if (type !== EventType.QUERY_EVENT || oversized !== null) continue;
+      const query = decodeQuery(buf, start + EVENT_HEADER_LENGTH, end, this.#fde);
+      const verb = sqlVerb(buf, query.sqlStart, query.sqlEnd);
+      if (verb !== 'xa-commit' && verb !== 'xa-rollback') continue;
+      return xidOfStatement(buf.toString('latin1', query.sqlStart, query.sqlEnd));
+    }
+    return null;
+  }
+
+  async #rollBranchBack(xid: string): Promise<void> {
+    if (this.#context.progress.kind === 'table') {
+      if (this.#context.prepared.find(xid) !== null) await this.#forgetPrepared(xid);
+      else await this.#commit();
+      return;
+    }
+    const replies = await this.#session.run([
+      ...this.#beginStatements(),
+      `XA ROLLBACK ${branchLiteral(xid)}`,
+    ]);
+    const refused = replies.find((reply) => !reply.ok);
+    if (refused === undefined) return;
+    if (refused.ok || refused.errno !== XAER_NOTA) throw applyError(refused, 'XA ROLLBACK', this.#facts);
+    // Its preparation was skipped as well. Its name goes back with this ROLLBACK, and is taken again.
+    this.#batch.push('ROLLBACK', ...this.#beginStatements());
+    await this.#commit();
   }
 
   async #replay(events: Iterable<EventView>): Promise<void> {
@@ -230,42 +292,50 @@ export class TransactionReplay {
     return this.#commit();
   }
 
+  /** Everything that is left goes out in one packet with COMMIT at its end: it is not run when something before it fails. */
   async #commit(): Promise<void> {
     this.#begin();
     this.#takeRows();
-    this.#batch.push(...this.#statements.beforeCommit());
-    const record = this.#context.progress.record(this.#tx.id, this.#context.worker);
-    if (record !== null) this.#batch.push(record);
-    const replies = await this.#flush();
-    if (record !== null && replies.at(-1)?.affectedRows !== 1) {
-      throw new MillraceError(
-        'FENCED',
-        'another Millrace has taken this target over: its progress rows carry a newer epoch',
-        {
-          hint: 'Run only one Millrace per channel and target. Nothing of this transaction was kept.',
-          facts: this.#facts,
-        },
-      );
-    }
-    await this.#sendCommit();
+    const record = this.#context.progress.record(this.#ids, this.#context.worker);
+    const end = [...this.#statements.beforeCommit(), ...record, 'COMMIT'];
+    if (this.#batchBytes + PACKET_MARGIN > this.#context.facts.maxAllowedPacket) await this.#flush();
+    const batch = [...this.#takeBatch(), ...end];
+    const replies = await this.#session.runTogether(batch);
+    const last = replies.at(-1);
+    if (last === undefined || last.ok) return;
+    const left = batch.length - replies.length;
+    if (left === 0) throw this.#commitError(applyError(last, 'COMMIT', this.#facts));
+    if (record.length > 0 && left === 1 && last.errno === NOT_ONE_ROW) throw this.#fenced();
+    throw applyError(last, this.#rows.description, this.#facts);
   }
 
-  async #sendCommit(): Promise<void> {
-    try {
-      await this.#session.execute(['COMMIT'], 'COMMIT', this.#facts);
-    } catch (error) {
-      // By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell.
-      if (this.#context.progress.kind === 'gtid' || !(error instanceof MillraceError)) throw error;
-      const { message, hint, facts } = error;
-      throw new MillraceError('PROTOCOL', message, { action: 'retry', hint, facts, cause: error });
-    }
+  #fenced(): MillraceError {
+    return new MillraceError(
+      'FENCED',
+      'another Millrace has taken this target over: its progress rows carry a newer epoch',
+      {
+        hint: 'Run only one Millrace per channel and target. Nothing of this transaction was kept.',
+        facts: this.#facts,
+      },
+    );
   }
 
-  #flush(): Promise<OkReply[]> {
+  /** By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell. */
+  #commitError(error: MillraceError): MillraceError {
+    if (this.#context.progress.kind === 'gtid') return error;
+    const { message, hint, facts } = error;
+    return new MillraceError('PROTOCOL', message, { action: 'retry', hint, facts, cause: error });
+  }
+
+  #takeBatch(): (string | Statement)[] {
     const batch = this.#batch;
     this.#batch = [];
     this.#batchBytes = 0;
-    return this.#session.execute(batch, this.#rows.description, this.#facts);
+    return batch;
+  }
+
+  #flush(): Promise<OkReply[]> {
+    return this.#session.execute(this.#takeBatch(), this.#rows.description, this.#facts);
   }
 
   async #send(): Promise<void> {
@@ -318,6 +388,10 @@ export class TransactionReplay {
       await this.#session.prime(stored.formatDescription);
       await this.#replay(stored.events);
     }
+    await this.#forgetPrepared(xid);
+  }
+
+  async #forgetPrepared(xid: string): Promise<void> {
     const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xid)}`;
     await this.#commitWith(`DELETE FROM millrace.prepared WHERE ${where}`);
     this.#context.prepared.remove(xid);
@@ -412,10 +486,12 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [EventType.MARIADB_ANNOTATE_ROWS_EVENT, nothing],
 ]);
 
-function transactionFacts(tx: Transaction): ErrorFacts {
+function transactionFacts(members: readonly Transaction[]): ErrorFacts {
+  const { id, location } = members[0]!;
   return {
-    transaction: transactionIdText(tx.id),
-    file: relayFileName(tx.location.fileNumber),
-    offset: tx.location.offset,
+    transaction: transactionIdText(id),
+    ...(members.length > 1 ? { and_following: members.length - 1 } : {}),
+    file: relayFileName(location.fileNumber),
+    offset: location.offset,
   };
 }

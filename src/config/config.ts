@@ -54,6 +54,8 @@ export interface TargetConfig {
   readonly progress: 'auto' | 'gtid' | 'table';
   readonly workers: number;
   readonly commitOrder: 'source' | 'window' | 'any';
+  /** Transactions in one commit at most. */
+  readonly coalesce: number;
   readonly delayMs: number;
   readonly rules: TargetRules;
   readonly guards: GuardRules;

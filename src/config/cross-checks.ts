@@ -72,6 +72,12 @@ function checkChannel(channel: RawChannel, path: ConfigPath, wrong: Report): voi
       wrong([...targetPath, 'name'], `targets[${sameName}] has the same name; targets need different names`);
     }
     names.set(target.name, index);
+    if (target.coalesce > 1 && target.progress !== 'table') {
+      wrong(
+        [...targetPath, 'coalesce'],
+        'more than 1 transaction in a commit gives up their GTIDs: it needs progress: table',
+      );
+    }
     const address = addressOf(target);
     if (address === addressOf(channel.source)) {
       wrong(
@@ -115,15 +121,6 @@ function checkEndpoint(endpoint: RawEndpoint, path: ConfigPath, wrong: Report): 
 function refuseLaterFeatures(target: RawTarget, path: ConfigPath, later: Report): void {
   if (target.mode === 'sql') {
     later([...path, 'mode'], 'mode sql is not in this version; use auto or binlog');
-  }
-  if (target.delay !== 0) {
-    later([...path, 'delay'], 'delayed replication is not in this version; remove the key or write 0s');
-  }
-  if (target.coalesce > 1) {
-    later(
-      [...path, 'coalesce'],
-      'more than 1 transaction in a commit is not in this version; remove the key or write 1',
-    );
   }
   if (target.guards.length > 0) {
     later([...path, 'guards'], 'guards are not in this version; remove the key');

@@ -141,6 +141,7 @@ function build(file: string, raw: RawConfig, files: SecretFiles): Omit<Config, '
           progress: target.progress,
           workers: target.workers,
           commitOrder: target.commit_order,
+          coalesce: target.coalesce,
           delayMs: target.delay,
           rules: buildRules(target),
           guards: {

@@ -22,6 +22,7 @@ export interface RigOptions {
   readonly progress?: 'auto' | 'gtid' | 'table';
   readonly workers?: number;
   readonly commitOrder?: ApplierOptions['commitOrder'];
+  readonly coalesce?: number;
   readonly channel?: string;
   readonly kind?: PositionKind;
   readonly account?: { readonly user: string; readonly password: string };
@@ -106,7 +107,13 @@ export class ApplierRig {
   }
 
   applierOptions(more: Partial<ApplierOptions> = {}): ApplierOptions {
-    const { channel = 'orders', progress = 'auto', workers = 4, commitOrder = 'window' } = this.#options;
+    const {
+      channel = 'orders',
+      progress = 'auto',
+      workers = 4,
+      commitOrder = 'window',
+      coalesce = 1,
+    } = this.#options;
     return {
       channel,
       target: 'standby',
@@ -115,6 +122,7 @@ export class ApplierRig {
       progress,
       workers,
       commitOrder,
+      coalesce,
       startAt: null,
       relayDir: this.relay.dir,
       published: this.relay.published.buffer,
