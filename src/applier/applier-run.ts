@@ -23,7 +23,7 @@ import { type Collations, convertText, readCollations } from '../target/collatio
 import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import { type Gate, OPEN } from './admission.ts';
-import type { ApplierOptions, ApplierSettings, Waiting } from './applier-messages.ts';
+import type { ApplierOptions, ApplierSettings, ExecutedIds, Waiting } from './applier-messages.ts';
 import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import type { ApplyUnit } from './apply-unit.ts';
@@ -72,7 +72,7 @@ export class ApplierRun {
   /** From the moment on that it is known what the target has. */
   #intake: ApplyIntake | null = null;
   readonly #settings: LiveSettings;
-  readonly #onControlExecuted: (ids: readonly string[]) => void;
+  readonly #onControlExecuted: (ids: ExecutedIds) => void;
   readonly #due: DueClock = new WallDueClock(systemClock);
   /** Null: no guard is on. */
   readonly #scout: GuardScout | null = null;
@@ -87,13 +87,13 @@ export class ApplierRun {
   #sinceCheckpoint = 0;
   #checkpointDue: () => void = () => {};
 
-  /** `onControlExecuted`: ids of the control document that are executed on the target. */
+  /** `onControlExecuted`: transactions of the control document that are executed on the target. */
   constructor(
     options: ApplierOptions,
     kind: PositionKind,
     counters: RunCounters,
     log: Logger,
-    onControlExecuted: (ids: readonly string[]) => void = () => {},
+    onControlExecuted: (ids: ExecutedIds) => void = () => {},
   ) {
     this.#options = options;
     this.#onControlExecuted = onControlExecuted;
@@ -139,6 +139,10 @@ export class ApplierRun {
   /** What the next transaction waits for. */
   get gate(): Gate {
     return this.#intake?.gate ?? OPEN;
+  }
+
+  get untilReached(): boolean {
+    return this.#intake?.untilReached ?? false;
   }
 
   get inFlight(): number {
@@ -328,8 +332,8 @@ export class ApplierRun {
   }
 
   #tellExecuted(): void {
-    const ids = this.#intake!.takeSeen();
-    if (ids.length > 0) this.#onControlExecuted(ids);
+    const ids = this.#intake!.takeExecuted();
+    if (ids !== null) this.#onControlExecuted(ids);
   }
 
   // ---- the pump

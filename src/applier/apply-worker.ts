@@ -15,6 +15,7 @@ import { transactionIdText } from '../binlog/position-set.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import type { ApplyUnit } from './apply-unit.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
+import { replayEmpty } from './empty-replay.ts';
 import { joinedEvents } from './event-slab.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { EventView, Transaction } from './transaction.ts';
@@ -139,7 +140,7 @@ export class ApplyWorker {
     this.#replay = replay;
     const events = this.#events(members);
     if (members[0]!.skip === null) await replay.run(events);
-    else await replay.runEmpty(events);
+    else await replayEmpty(replay.around, events);
     this.#context.progress.recorded(
       members.map(({ id }) => id),
       this.#context.worker,

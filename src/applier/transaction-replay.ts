@@ -19,42 +19,38 @@ import { decodeIntvar, decodeRand, decodeUserVar, decodeXaPrepare } from '../bin
 import { EVENT_HEADER_LENGTH, EventFlag, EventType, eventTypeName } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
 import { decompressMariadbEvent } from '../binlog/mariadb-compression.ts';
-import { type TransactionId, transactionIdText } from '../binlog/position-set.ts';
+import { transactionIdText } from '../binlog/position-set.ts';
 import { decodeQuery, type QueryEvent } from '../binlog/query-event.ts';
 import { isRowsEvent } from '../binlog/rows-event.ts';
 import { sqlVerb } from '../binlog/sql-verb.ts';
 import { relayFileName } from '../relay/relay-log-index.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
-import { intentDoneStatement } from '../target/ddl-intent.ts';
-import { NOT_ONE_ROW } from '../target/progress.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { OkReply, Statement } from '../wire/command-pipe.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
 import type { PreparedPlace } from './prepared-branches.ts';
+import { type CommitSurroundings, commitRecorded } from './recorded-commit.ts';
 import type { ReplayContext } from './replay-context.ts';
 import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
 import type { EventView, Transaction } from './transaction.ts';
 import { intvarStatement, randStatement, userVariableStatement } from './user-variable.ts';
-import { branchLiteral, xidLiteral, xidOfStatement } from './xa-branch.ts';
+import { forgetBranchStatement, xidLiteral, xidOfStatement } from './xa-branch.ts';
 
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** A MariaDB compressed event may grow to this when it is unpacked. */
 const INFLATED_MAX = 1024 * 1024 * 1024;
-/** Room for what stands around the rows in a packet: SET GTID_NEXT, progress, COMMIT. */
-const PACKET_MARGIN = 64 * 1024;
 const FLAGS_OFFSET = 17;
-/** The target knows no such branch. */
-const XAER_NOTA = 1397;
 
 export class TransactionReplay {
   readonly #context: ReplayContext;
   readonly #session: ApplySession;
   /** Of several the first: all are of one form. */
   readonly #tx: Transaction;
-  readonly #ids: readonly TransactionId[];
-  readonly #facts: ErrorFacts;
+  readonly around: CommitSurroundings;
+  /** Where it stands, for every error about it. */
+  readonly facts: ErrorFacts;
   readonly #rows: RowsReplay;
   readonly #statements: StatementReplay;
   #batch: (string | Statement)[] = [];
@@ -73,17 +69,18 @@ export class TransactionReplay {
     this.#context = context;
     this.#session = session;
     this.#tx = tx;
-    this.#ids = members.map(({ id }) => id);
-    this.#facts = transactionFacts(members);
+    this.facts = transactionFacts(members);
+    const ids = members.map(({ id }) => id);
+    this.around = { context, session, tx, ids, facts: this.facts };
     this.#rows = new RowsReplay({
       ...rows,
       maxAllowedPacket: context.facts.maxAllowedPacket,
       tableMaps: context.tableMaps,
-      facts: this.#facts,
+      facts: this.facts,
       merge: members.length > 1,
     });
     this.#fde = tx.fde;
-    this.#statements = new StatementReplay(context, session, tx, this.#facts);
+    this.#statements = new StatementReplay(context, session, tx, this.facts);
   }
 
   /** With progress in a table: a statement that commits by itself has run, and its intent is still open. */
@@ -103,51 +100,6 @@ export class TransactionReplay {
     }
     await this.#session.prime(this.#tx.formatDescription);
     await this.#replay(events);
-  }
-
-  /**
-   * Commits the transaction under its name with nothing in it. Where it would complete a prepared branch, the branch is rolled
-   * back: undecided it would hold its locks, or its relay file, for ever.
-   */
-  async runEmpty(events: Iterable<EventView>): Promise<void> {
-    if (this.#tx.ending === 'single') {
-      const xid = this.#completedBranch(events);
-      if (xid !== null) return this.#rollBranchBack(xid);
-    }
-    if (this.#context.createdBefore === transactionIdText(this.#tx.id)) {
-      this.#batch.push(intentDoneStatement(this.#context.channel));
-    }
-    return this.#commit();
-  }
-
-  /** The branch that this transaction's XA COMMIT or XA ROLLBACK names; null: it is another statement. */
-  #completedBranch(events: Iterable<EventView>): string | null {
-    for (const { type, buf, start, end, oversized } of events) {
-      if (type !== EventType.QUERY_EVENT || oversized !== null) continue;
-      const query = decodeQuery(buf, start + EVENT_HEADER_LENGTH, end, this.#fde);
-      const verb = sqlVerb(buf, query.sqlStart, query.sqlEnd);
-      if (verb !== 'xa-commit' && verb !== 'xa-rollback') continue;
-      return xidOfStatement(buf.toString('latin1', query.sqlStart, query.sqlEnd));
-    }
-    return null;
-  }
-
-  async #rollBranchBack(xid: string): Promise<void> {
-    if (this.#context.progress.kind === 'table') {
-      if (this.#context.prepared.find(xid) !== null) await this.#forgetPrepared(xid);
-      else await this.#commit();
-      return;
-    }
-    const replies = await this.#session.run([
-      ...this.#beginStatements(),
-      `XA ROLLBACK ${branchLiteral(xid)}`,
-    ]);
-    const refused = replies.find((reply) => !reply.ok);
-    if (refused === undefined) return;
-    if (refused.ok || refused.errno !== XAER_NOTA) throw applyError(refused, 'XA ROLLBACK', this.#facts);
-    // Its preparation was skipped as well. Its name goes back with this ROLLBACK, and is taken again.
-    this.#batch.push('ROLLBACK', ...this.#beginStatements());
-    await this.#commit();
   }
 
   async #replay(events: Iterable<EventView>): Promise<void> {
@@ -186,7 +138,7 @@ export class TransactionReplay {
     await this.#send();
     const { length, sql } = this.#rows.oversized(event);
     const reply = await this.#session.runStreaming(length, sql);
-    if (!reply.ok) throw applyError(reply, this.#rows.description, this.#facts);
+    if (!reply.ok) throw applyError(reply, this.#rows.description, this.facts);
     if (event.last) await this.#commit();
   }
 
@@ -296,35 +248,8 @@ export class TransactionReplay {
   async #commit(): Promise<void> {
     this.#begin();
     this.#takeRows();
-    const record = this.#context.progress.record(this.#ids, this.#context.worker);
-    const end = [...this.#statements.beforeCommit(), ...record, 'COMMIT'];
-    if (this.#batchBytes + PACKET_MARGIN > this.#context.facts.maxAllowedPacket) await this.#flush();
-    const batch = [...this.#takeBatch(), ...end];
-    const replies = await this.#session.runTogether(batch);
-    const last = replies.at(-1);
-    if (last === undefined || last.ok) return;
-    const left = batch.length - replies.length;
-    if (left === 0) throw this.#commitError(applyError(last, 'COMMIT', this.#facts));
-    if (record.length > 0 && left === 1 && last.errno === NOT_ONE_ROW) throw this.#fenced();
-    throw applyError(last, this.#rows.description, this.#facts);
-  }
-
-  #fenced(): MillraceError {
-    return new MillraceError(
-      'FENCED',
-      'another Millrace has taken this target over: its progress rows carry a newer epoch',
-      {
-        hint: 'Run only one Millrace per channel and target. Nothing of this transaction was kept.',
-        facts: this.#facts,
-      },
-    );
-  }
-
-  /** By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell. */
-  #commitError(error: MillraceError): MillraceError {
-    if (this.#context.progress.kind === 'gtid') return error;
-    const { message, hint, facts } = error;
-    return new MillraceError('PROTOCOL', message, { action: 'retry', hint, facts, cause: error });
+    this.#batch.push(...this.#statements.beforeCommit());
+    await commitRecorded(this.around, this.#takeBatch(), this.#rows.description);
   }
 
   #takeBatch(): (string | Statement)[] {
@@ -335,7 +260,7 @@ export class TransactionReplay {
   }
 
   #flush(): Promise<OkReply[]> {
-    return this.#session.execute(this.#takeBatch(), this.#rows.description, this.#facts);
+    return this.#session.execute(this.#takeBatch(), this.#rows.description, this.facts);
   }
 
   async #send(): Promise<void> {
@@ -355,7 +280,7 @@ export class TransactionReplay {
     this.#begin();
     this.#takeRows();
     await this.#send();
-    await this.#session.execute([statement], xa.onePhase ? 'XA COMMIT' : 'XA PREPARE', this.#facts);
+    await this.#session.execute([statement], xa.onePhase ? 'XA COMMIT' : 'XA PREPARE', this.facts);
   }
 
   /**
@@ -388,12 +313,7 @@ export class TransactionReplay {
       await this.#session.prime(stored.formatDescription);
       await this.#replay(stored.events);
     }
-    await this.#forgetPrepared(xid);
-  }
-
-  async #forgetPrepared(xid: string): Promise<void> {
-    const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xid)}`;
-    await this.#commitWith(`DELETE FROM millrace.prepared WHERE ${where}`);
+    await this.#commitWith(forgetBranchStatement(this.#context.channel, xid));
     this.#context.prepared.remove(xid);
   }
 
@@ -414,7 +334,7 @@ export class TransactionReplay {
     return new MillraceError(
       'UNSUPPORTED',
       `the transaction contains ${what}, which cannot be applied exactly`,
-      { hint, facts: this.#facts },
+      { hint, facts: this.facts },
     );
   }
 }

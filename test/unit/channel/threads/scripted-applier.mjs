@@ -65,6 +65,7 @@ parentPort.on('message', (command) => {
         lastAppliedWallMs: null,
         neededFile: 1,
         gate: { is: 'open' },
+        untilReached: false,
         waiting: null,
         inFlight: 0,
       },
