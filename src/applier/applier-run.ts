@@ -16,17 +16,20 @@ import { TableMapCache } from '../binlog/table-map-cache.ts';
 import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
 import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import { locate } from '../relay/relay-log-location.ts';
+import { compileRules, type TargetFilter } from '../rules/target-filter.ts';
 import { controlError } from '../target/apply-error.ts';
 import { ApplySession } from '../target/apply-session.ts';
 import { type Collations, convertText, readCollations } from '../target/collations.ts';
 import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
+import { readTriggerTable } from '../target/trigger-table.ts';
 import type { ApplierOptions } from './applier-messages.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import { ApplyWorker } from './apply-worker.ts';
+import type { FilterCounters } from './filter-counters.ts';
 import { PreparedBranches, type PreparedPlace } from './prepared-branches.ts';
 import type { StoredTransaction } from './replay-context.ts';
-import { holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
+import { findPrepared, holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
 import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
 import type { Transaction } from './transaction.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
@@ -49,6 +52,7 @@ export interface RunCounters {
   rowsApplied: number;
   lastCommitMicros: bigint | null;
   lastAppliedWallMs: number | null;
+  readonly filtered: FilterCounters;
 }
 
 /** An entry of what is to become part of the executed prefix: not before `after` transactions are all committed. */
@@ -69,6 +73,8 @@ export class ApplierRun {
   readonly counters: RunCounters;
   #target: TakenTarget | null = null;
   readonly #prepared = new PreparedBranches();
+  /** Null: no rule is active. */
+  #filter: TargetFilter | null = null;
   /** The executed prefix: grows in the relay log's order. */
   #prefix: PositionSet | null = null;
   #workers: ApplyWorker[] = [];
@@ -130,6 +136,7 @@ export class ApplierRun {
   async start(): Promise<PositionSet> {
     const target = await takeTargetOver(this.#options, this.#kind, this.#broken.signal, this.#log);
     this.#target = target;
+    this.#filter = compileRules(this.#options.rules, target.facts);
     this.#prefix = target.executed.set.clone();
     for (const { xid, ...place } of target.prepared) this.#prepared.add(xid, place);
     return target.executed.set;
@@ -204,6 +211,7 @@ export class ApplierRun {
         log: this.#log,
         signal: this.#broken.signal,
         stopping: () => this.#stop.signal.aborted,
+        filtered: this.counters.filtered,
         standAlone: (transaction) => this.#standAlone(transaction),
         ranAlone: (transaction) => this.#scheduler.ranAlone(transaction),
       });
@@ -228,10 +236,14 @@ export class ApplierRun {
       channel: hexLiteral(channel),
       createdBefore,
       tableMaps: this.#tableMaps,
+      filter: this.#filter,
       prepared: this.#prepared,
       collations: () => (this.#collations ??= readCollations(this.#target!.control, this.#target!.facts)),
       convert: (utf8: Buffer, charset: string) => convertText(this.#target!.control, utf8, charset),
       readSchemas: schemaReader(this.#target!.control),
+      triggerTable: (database: string, trigger: string) =>
+        readTriggerTable(this.#target!.control, database, trigger),
+      findPrepared: (xid: string, end: RelayPosition) => findPrepared(relayDir, published, xid, end),
       readTransaction: (location: Parameters<typeof readStoredTransaction>[2]): StoredTransaction =>
         readStoredTransaction(relayDir, published, location),
       holdsTransaction: (place: PreparedPlace) => holdsTransaction(relayDir, published, place, place.id),

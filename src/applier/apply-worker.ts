@@ -14,6 +14,7 @@ import { transactionIdText } from '../binlog/position-set.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
 import { slabEvents } from './event-slab.ts';
+import { addFiltered, type FilterCounters } from './filter-counters.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { Transaction } from './transaction.ts';
 import { TransactionReplay } from './transaction-replay.ts';
@@ -40,6 +41,8 @@ export interface ApplyWorkerSurroundings {
   readonly rows: BinlogStatementOptions;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Of all workers. */
+  readonly filtered: FilterCounters;
   /** The applier is told to stop. */
   stopping(): boolean;
   /** Resolves when nothing else is in flight and everything before the transaction is committed, or when told to stop. */
@@ -106,6 +109,7 @@ export class ApplyWorker {
         : slabEvents(transaction.events);
     await replay.run(events);
     this.#context.progress.recorded(transaction.id, this.#context.worker);
+    if (this.#context.filter !== null) addFiltered(this.#around.filtered, replay.filtered);
     return replay.rowsApplied;
   }
 }

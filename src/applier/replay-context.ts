@@ -4,6 +4,7 @@
 import type { FormatDescription } from '../binlog/format-description.ts';
 import type { TableMapCache } from '../binlog/table-map-cache.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
+import type { TargetFilter } from '../rules/target-filter.ts';
 import type { Collations } from '../target/collations.ts';
 import type { RowReader } from '../target/ddl-intent.ts';
 import type { Progress } from '../target/progress.ts';
@@ -28,6 +29,8 @@ export interface ReplayContext {
   /** The CREATE TABLE of this transaction ran before a crash; its rows did not. */
   readonly createdBefore: string | null;
   readonly tableMaps: TableMapCache;
+  /** Null: no rule is active. */
+  readonly filter: TargetFilter | null;
   readonly prepared: PreparedBranches;
   collations(): Promise<Collations>;
   /** Text in UTF-8, in the character set `charset` as the target understands it. */
@@ -37,8 +40,12 @@ export interface ReplayContext {
    * character set no event ever changes.
    */
   readonly readSchemas: RowReader;
+  /** The table of a trigger, in the trigger's database; null: the target has no such trigger. */
+  triggerTable(database: string, trigger: string): Promise<string | null>;
   /** The transaction that begins there is the one that was noted. */
   holdsTransaction(place: PreparedPlace): boolean;
+  /** Where the newest transaction before `end` begins that prepared this branch; null: the relay log has none. */
+  findPrepared(xid: string, end: RelayPosition): RelayPosition | null;
   /** @throws RELAY_CORRUPT when no transaction begins there any more. */
   readTransaction(location: RelayPosition): StoredTransaction;
 }
