@@ -7,6 +7,7 @@ import type { GuardRules } from '../rules/guard-rules.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import type { Gate } from './admission.ts';
+import type { FilterCounters } from './filter-counters.ts';
 import type { TargetControl } from './target-control.ts';
 
 export interface ApplierOptions {
@@ -74,6 +75,7 @@ export interface ApplierStatus {
   readonly workers: number;
   readonly transactionsApplied: number;
   readonly rowsApplied: number;
+  readonly filtered: Readonly<FilterCounters>;
   /** Everything published in the relay log is executed on the target. */
   readonly caughtUpWithRelay: boolean;
   /** Source commit time (µs since the epoch, source clock) of the oldest transaction not yet executed; null: none known. */

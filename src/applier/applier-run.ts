@@ -17,11 +17,14 @@ import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
 import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import { relayBytesBetween } from '../relay/relay-log-distance.ts';
 import { locate } from '../relay/relay-log-location.ts';
+import { compileRules, type TargetFilter } from '../rules/target-filter.ts';
+import type { TargetRules } from '../rules/target-rules.ts';
 import { controlError } from '../target/apply-error.ts';
 import { ApplySession } from '../target/apply-session.ts';
 import { type Collations, convertText, readCollations } from '../target/collations.ts';
 import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
+import { readTriggerTable } from '../target/trigger-table.ts';
 import { type Gate, OPEN } from './admission.ts';
 import type { ApplierOptions, ApplierSettings, ExecutedIds, Waiting } from './applier-messages.ts';
 import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
@@ -29,11 +32,12 @@ import { ApplyScheduler } from './apply-scheduler.ts';
 import type { ApplyUnit } from './apply-unit.ts';
 import { ApplyWorker } from './apply-worker.ts';
 import { type DueClock, WallDueClock } from './due-clock.ts';
+import type { FilterCounters } from './filter-counters.ts';
 import type { GuardScout } from './guard-scout.ts';
 import { LiveSettings } from './live-settings.ts';
 import { PreparedBranches, type PreparedPlace } from './prepared-branches.ts';
 import type { StoredTransaction } from './replay-context.ts';
-import { holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
+import { findPrepared, holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
 import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
 
@@ -55,6 +59,7 @@ export interface RunCounters {
   rowsApplied: number;
   lastCommitMicros: bigint | null;
   lastAppliedWallMs: number | null;
+  readonly filtered: FilterCounters;
 }
 
 export class ApplierRun {
@@ -76,6 +81,8 @@ export class ApplierRun {
   readonly #due: DueClock = new WallDueClock(systemClock);
   /** Null: no guard is on. */
   readonly #scout: GuardScout | null = null;
+  /** The rules that `filter` was compiled from. */
+  #compiled: { readonly rules: TargetRules; readonly filter: TargetFilter | null } | null = null;
   #workers: ApplyWorker[] = [];
   readonly #idle: ApplyWorker[] = [];
   readonly #scheduler: ApplyScheduler<ApplyUnit>;
@@ -250,6 +257,7 @@ export class ApplierRun {
         log: this.#log,
         signal: this.#broken.signal,
         stopping: () => this.#stop.signal.aborted,
+        filtered: this.counters.filtered,
         standAlone: (unit) => this.#standAlone(unit),
         ranAlone: (unit) => this.#scheduler.ranAlone(unit),
       });
@@ -263,22 +271,38 @@ export class ApplierRun {
     if (failed?.status === 'rejected') throw failed.reason;
   }
 
+  /** The rules as they are now, compiled for this target; null: no rule is active. */
+  get #filter(): TargetFilter | null {
+    const { rules } = this.#settings.current;
+    if (this.#compiled?.rules !== rules) {
+      this.#compiled = { rules, filter: compileRules(rules, this.#target!.facts) };
+    }
+    return this.#compiled.filter;
+  }
+
   #replayContext(worker: number) {
     const { relayDir, channel } = this.#options;
     const published = this.#published;
     const { createdBefore } = this.#target!;
+    const filter = (): TargetFilter | null => this.#filter;
     return {
       facts: this.#target!.facts,
       progress: this.#target!.progress,
       worker,
       channel: hexLiteral(channel),
       createdBefore,
-      rules: () => this.#settings.current.rules,
       tableMaps: this.#tableMaps,
+      // Rules change only while nothing is in flight, so a transaction sees one set of them.
+      get filter() {
+        return filter();
+      },
       prepared: this.#prepared,
       collations: () => (this.#collations ??= readCollations(this.#target!.control, this.#target!.facts)),
       convert: (utf8: Buffer, charset: string) => convertText(this.#target!.control, utf8, charset),
       readSchemas: schemaReader(this.#target!.control),
+      triggerTable: (database: string, trigger: string) =>
+        readTriggerTable(this.#target!.control, database, trigger),
+      findPrepared: (xid: string, end: RelayPosition) => findPrepared(relayDir, published, xid, end),
       readTransaction: (location: Parameters<typeof readStoredTransaction>[2]): StoredTransaction =>
         readStoredTransaction(relayDir, published, location),
       holdsTransaction: (place: PreparedPlace) => holdsTransaction(relayDir, published, place, place.id),

@@ -12,6 +12,7 @@ import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
 import { ApplierRun, type RunCounters } from './applier-run.ts';
 import type { Lateness } from './apply-intake.ts';
+import { noneFiltered } from './filter-counters.ts';
 
 const NEEDED_FILE_MS = 1000;
 
@@ -25,6 +26,7 @@ class ApplierThread {
     rowsApplied: 0,
     lastCommitMicros: null,
     lastAppliedWallMs: null,
+    filtered: noneFiltered(),
   };
   #machine = APPLIER_IDLE;
   #kind: PositionKind | null = null;
@@ -137,7 +139,8 @@ class ApplierThread {
 
   #status(): ApplierStatus {
     const run = this.#run;
-    const { transactionsApplied, rowsApplied, lastCommitMicros, lastAppliedWallMs } = this.#counters;
+    const { transactionsApplied, rowsApplied, lastCommitMicros, lastAppliedWallMs, filtered } =
+      this.#counters;
     return {
       state: this.#machine.state,
       lastError: this.#lastError,
@@ -147,6 +150,7 @@ class ApplierThread {
       workers: this.#options.workers,
       transactionsApplied,
       rowsApplied,
+      filtered: { ...filtered },
       caughtUpWithRelay: run?.caughtUpWithRelay ?? false,
       pendingCommitMicros: run?.pendingCommitMicros?.toString() ?? null,
       lastCommitMicros: lastCommitMicros?.toString() ?? null,

@@ -17,6 +17,7 @@ import type { ApplyUnit } from './apply-unit.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
 import { replayEmpty } from './empty-replay.ts';
 import { joinedEvents } from './event-slab.ts';
+import { addFiltered, type FilterCounters } from './filter-counters.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { EventView, Transaction } from './transaction.ts';
 import { TransactionReplay } from './transaction-replay.ts';
@@ -43,6 +44,8 @@ export interface ApplyWorkerSurroundings {
   readonly rows: BinlogStatementOptions;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Of all workers. */
+  readonly filtered: FilterCounters;
   /** The applier is told to stop. */
   stopping(): boolean;
   /** Resolves when nothing else is in flight and everything before the unit is committed, or when told to stop. */
@@ -145,6 +148,7 @@ export class ApplyWorker {
       members.map(({ id }) => id),
       this.#context.worker,
     );
+    if (this.#context.filter !== null) addFiltered(this.#around.filtered, replay.filtered);
     return replay.rowsApplied;
   }
 

@@ -115,6 +115,11 @@ export class MergedRows {
     return this.length >= this.#options.bytesMax;
   }
 
+  /** The event that would have ended the row statement is left out. */
+  endRowStatement(): void {
+    this.#open.clear();
+  }
+
   /** Gives the statement and starts the next one. Only to be called when not empty. */
   take(): StatementPieces {
     this.#closeSegment();

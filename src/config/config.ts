@@ -87,6 +87,9 @@ export interface Config {
   readonly warnings: readonly string[];
 }
 
+/** Keys and indices from the top of the file. */
+export type ConfigPath = readonly (string | number)[];
+
 /** What is wrong, and where. Lines and columns count from 1. */
 export interface ConfigProblem {
   readonly code: 'CONFIG' | 'NOT_IN_THIS_VERSION';

@@ -2,10 +2,9 @@
  * What one key alone cannot tell: names used twice, keys that exclude each other, a target that is its own source,
  * and what a later version will do and this one refuses.
  */
-import type { ConfigProblem } from './config.ts';
+import type { ConfigPath, ConfigProblem } from './config.ts';
+import { checkRules } from './rule-checks.ts';
 import type { RawChannel, RawConfig, RawEndpoint, RawTarget } from './schema.ts';
-
-export type ConfigPath = readonly (string | number)[];
 
 /** A problem that still lacks its line: the loader knows where a path stands. */
 export interface PathProblem {
@@ -51,6 +50,7 @@ export function crossChecks(config: RawConfig): PathProblem[] {
     names.set(channel.name.toLowerCase(), index);
     checkChannel(channel, path, wrong);
     for (const [number, target] of channel.targets.entries()) {
+      checkRules(target, [...path, 'targets', number], wrong);
       refuseLaterFeatures(target, [...path, 'targets', number], later);
     }
   }
@@ -124,22 +124,5 @@ function refuseLaterFeatures(target: RawTarget, path: ConfigPath, later: Report)
   }
   if (target.guards.length > 0) {
     later([...path, 'guards'], 'guards are not in this version; remove the key');
-  }
-  if (target.skip_events.length > 0) {
-    later([...path, 'skip_events'], 'skipping events is not in this version; remove the key');
-  }
-  for (const [key, rules] of Object.entries(target.filters ?? {})) {
-    if (rules.length > 0) {
-      later(
-        [...path, 'filters', key],
-        'filters are not in this version; remove the rules: everything is replicated',
-      );
-    }
-  }
-  if (target.replicate_rewrite_db.length > 0) {
-    later(
-      [...path, 'replicate_rewrite_db'],
-      'rewriting database names is not in this version; remove the rules',
-    );
   }
 }

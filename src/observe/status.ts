@@ -66,8 +66,17 @@ export interface TargetStatus extends TargetWishesStatus {
   readonly lag_transactions: number | null;
   readonly transactions_applied: number;
   readonly rows_applied: number;
+  readonly filtered: FilteredView;
   readonly last_error: string | null;
   readonly last_error_code: string | null;
+}
+
+/** What the target's rules have left out since this process was started; see applier/filter-counters.ts. */
+export interface FilteredView {
+  readonly transactions_filtered: number;
+  readonly statements_filtered: number;
+  readonly rows_filtered: number;
+  readonly system_statements_skipped: number;
 }
 
 export interface StatusFacts {
@@ -147,6 +156,12 @@ function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs:
     lag_transactions: behind,
     transactions_applied: status?.transactionsApplied ?? 0,
     rows_applied: status?.rowsApplied ?? 0,
+    filtered: {
+      transactions_filtered: status?.filtered.transactions ?? 0,
+      statements_filtered: status?.filtered.statements ?? 0,
+      rows_filtered: status?.filtered.rows ?? 0,
+      system_statements_skipped: status?.filtered.systemStatements ?? 0,
+    },
     ...errorFields(causeOf(target.state) ?? status?.lastError ?? null),
   };
 }

@@ -32,7 +32,10 @@ export type ObjectKind =
   | 'sequence'
   | 'other';
 
-/** What the statement does to the object. `reads`: it is only looked at (a foreign key's parent, LIKE, SELECT). */
+/**
+ * What the statement does to the object. `reads`: it is only looked at (a foreign key's parent, LIKE, SELECT); `maintains`:
+ * neither its definition nor its rows change (ANALYZE, OPTIMIZE, FLUSH); `grants`: privileges on it.
+ */
 export type ObjectRole =
   | 'creates'
   | 'alters'
@@ -40,6 +43,8 @@ export type ObjectRole =
   | 'renames-from'
   | 'renames-to'
   | 'changes-rows'
+  | 'maintains'
+  | 'grants'
   | 'reads';
 
 export interface NamedObject {
@@ -52,14 +57,31 @@ export interface NamedObject {
   /** With its quotes; null where none is written. */
   readonly databaseSpan: Span | null;
   readonly nameSpan: Span | null;
+  /**
+   * The server marks it as a table to be updated (TABLE_LIST::updating): the table filters look at these, and at no others.
+   * A view's own name is one, and a table that is only analyzed; the new name in ALTER TABLE … RENAME is not.
+   */
+  readonly updating: boolean;
+}
+
+/** A place where a database is written. */
+export interface NamedDatabase {
+  /** Unquoted, in UTF-8. */
+  readonly name: string;
+  readonly span: Span;
 }
 
 export type StatementReading =
   | {
       readonly is: 'read';
       readonly kind: ChangeKind;
-      /** In the order of the text, each mention. */
+      /** In the order of the text, each mention. The body of a routine, a trigger or an event is not looked into. */
       readonly objects: readonly NamedObject[];
+      /**
+       * Each place where a database is written, in the order of the text: with the objects, before columns and functions, and
+       * in bodies. Null: some part has names that cannot be told from others.
+       */
+      readonly databases: readonly NamedDatabase[] | null;
       /** DROP … IF EXISTS, CREATE … IF NOT EXISTS. */
       readonly ifExists: boolean;
       readonly temporary: boolean;

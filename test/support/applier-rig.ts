@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ApplierOptions } from '../../src/applier/applier-messages.ts';
 import { ApplierRun, type RunCounters } from '../../src/applier/applier-run.ts';
+import { noneFiltered } from '../../src/applier/filter-counters.ts';
 import { NO_CONTROL } from '../../src/applier/target-control.ts';
 import { type MillraceError, toPlain } from '../../src/base/errors.ts';
 import { type LogFacts, silentLogger } from '../../src/base/runtime.ts';
@@ -58,6 +59,7 @@ export class ApplierRig {
     rowsApplied: 0,
     lastCommitMicros: null,
     lastAppliedWallMs: null,
+    filtered: noneFiltered(),
   };
   readonly logged: { readonly message: string; readonly facts: LogFacts | undefined }[] = [];
   readonly #feed: SourceFeed;

@@ -330,16 +330,6 @@ const NOT_YET: readonly (readonly [what: string, text: string, line: string])[] 
     'config.yaml:13:15: channels[0].targets[0].mode: mode sql is not in this version; use auto or binlog',
   ],
   [
-    'a filter',
-    config({ target: 'filters: { replicate_do_db: [shop] }' }),
-    'config.yaml:13:37: channels[0].targets[0].filters.replicate_do_db: filters are not in this version; remove the rules: everything is replicated',
-  ],
-  [
-    'a rewrite',
-    config({ target: 'replicate_rewrite_db: ["a->b"]' }),
-    'config.yaml:13:31: channels[0].targets[0].replicate_rewrite_db: rewriting database names is not in this version; remove the rules',
-  ],
-  [
     'the status page',
     config({ top: 'http: { listen: "127.0.0.1:9104" }\n' }),
     'config.yaml:13:17: http.listen: the status page is not in this version; remove the key and use `millrace status --json`',

@@ -87,6 +87,7 @@ function applierStatus(state: ApplierState): ApplierStatus {
     workers: 8,
     transactionsApplied: 5021,
     rowsApplied: 70_000,
+    filtered: { transactions: 12, statements: 3, rows: 450, systemStatements: 2 },
     caughtUpWithRelay: true,
     pendingCommitMicros: null,
     lastCommitMicros: null,

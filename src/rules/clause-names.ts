@@ -1,0 +1,149 @@
+/**
+ * Notes the names that a clause scan comes across, by the part they have in the sentence, and settles which tables a DELETE
+ * of several tables means. In the body of a stored program only the databases are noted: what it does, it does later.
+ */
+import type { QualifiedName, StatementScan, WrittenName } from './statement-scan.ts';
+
+interface TableMention {
+  /** In scan.objects. */
+  readonly index: number;
+  readonly written: QualifiedName;
+  readonly alias: string | null;
+}
+
+/** MODE_ORACLE of MariaDB. */
+const ORACLE_MODE = 0x200n;
+const PACKAGES_EVERYWHERE_SINCE = 110400;
+/** The servers join 61 tables at most. */
+const DELETE_TARGETS_MAX = 64;
+
+export class ClauseNames {
+  readonly #scan: StatementScan;
+  /** Of a DELETE that names several tables. */
+  #targets: readonly QualifiedName[] | null = null;
+  #mentions: TableMention[] = [];
+
+  constructor(scan: StatementScan) {
+    this.#scan = scan;
+  }
+
+  /** A statement of a body has ended. */
+  reset(): void {
+    this.#targets = null;
+    this.#mentions = [];
+  }
+
+  table(written: QualifiedName, role: 'reads' | 'changes-rows', alias: string | null = null): void {
+    const { objects } = this.#scan;
+    this.#scan.note(written, 'table', role, role === 'changes-rows');
+    if (this.#targets !== null) this.#mentions.push({ index: objects.length - 1, written, alias });
+  }
+
+  routine(written: QualifiedName): void {
+    this.#scan.note(written, 'routine', 'reads', false);
+  }
+
+  sequence(written: QualifiedName): void {
+    this.#scan.note(written, 'sequence', 'reads', false);
+  }
+
+  /** After CALL: r, db.r, and in MariaDB p.r and db.p.r with a package p. */
+  calledRoutine(): void {
+    const scan = this.#scan;
+    scan.takeSymbol('.');
+    const parts = [scan.name()];
+    while (scan.takeSymbol('.')) parts.push(scan.name());
+    if (parts.length > 3) scan.fail('a name has too many parts');
+    const [first, second] = parts;
+    if (second === undefined) this.routine({ database: null, name: first! });
+    else if (parts.length === 2 && this.#mayBePackage()) scan.databasesKnown = false;
+    else this.routine({ database: first!, name: second });
+  }
+
+  // ---- DELETE a, b FROM …
+
+  deleteFrom(targets: readonly QualifiedName[]): void {
+    if (targets.length > DELETE_TARGETS_MAX) this.#scan.fail('too many tables to delete from');
+    this.#targets = targets;
+    for (const { database } of targets) if (database !== null) this.#scan.databases.push(database);
+  }
+
+  /** t, db.t, t.*, db.t.* */
+  deleteTarget(): QualifiedName {
+    const scan = this.#scan;
+    scan.takeSymbol('.');
+    const parts = [scan.name()];
+    while (scan.takeSymbol('.')) {
+      if (scan.takeSymbol('*')) break;
+      parts.push(scan.name());
+    }
+    if (parts.length > 2) scan.fail('a name has too many parts');
+    return parts.length === 2
+      ? { database: parts[0]!, name: parts[1]! }
+      : { database: null, name: parts[0]! };
+  }
+
+  /** The tables of the list that are meant by the targets are the changed ones. */
+  settleTargets(): void {
+    if (this.#targets === null || this.#scan.inBody) return;
+    const { objects } = this.#scan;
+    for (const target of this.#targets) {
+      const meant = this.#mentions.find((mention) => isMeant(mention, target));
+      if (meant === undefined) {
+        this.#scan.fail('a table to delete from is not in the list of tables', target.name.span.start);
+      }
+      objects[meant.index] = { ...objects[meant.index]!, role: 'changes-rows', updating: true };
+    }
+  }
+
+  // ---- names in expressions
+
+  /** A name of one to three parts, and what it says by the number of its parts and by what follows. */
+  chain(): void {
+    const scan = this.#scan;
+    const unqualified = scan.takeSymbol('.');
+    const { start } = scan.peek();
+    if (!scan.isName()) return;
+    if (!scan.isSymbol('.', 1)) {
+      scan.next();
+      return;
+    }
+    const parts: WrittenName[] = [scan.name()];
+    let star = false;
+    while (!star && scan.takeSymbol('.')) {
+      star = scan.takeSymbol('*');
+      if (!star) parts.push(scan.name());
+    }
+    if (unqualified) return;
+    if (parts.length > 3) scan.fail('a name has too many parts', start);
+    this.#meaningOf(parts, star);
+  }
+
+  #meaningOf([first, second, third]: readonly WrittenName[], star: boolean): void {
+    if (second === undefined) return;
+    const scan = this.#scan;
+    const written = { database: first!, name: second };
+    if (third !== undefined || star) {
+      if (third !== undefined && scan.isSymbol('(')) this.routine(written);
+      else scan.note(written, 'table', 'reads', false);
+    } else if (scan.isSymbol('(')) {
+      if (this.#mayBePackage()) scan.databasesKnown = false;
+      else this.routine(written);
+    }
+  }
+
+  /** MariaDB: a.b() may be a routine of the package a. */
+  #mayBePackage(): boolean {
+    const { mariadb, dialect } = this.#scan;
+    return (
+      mariadb &&
+      ((dialect.sqlMode & ORACLE_MODE) !== 0n || dialect.versionNumber >= PACKAGES_EVERYWHERE_SINCE)
+    );
+  }
+}
+
+/** A table with an alias is meant by it, and then not by its name. */
+function isMeant({ written, alias }: TableMention, { database, name }: QualifiedName): boolean {
+  if (database === null) return (alias ?? written.name.name) === name.name;
+  return written.name.name === name.name && (written.database?.name ?? database.name) === database.name;
+}
