@@ -24,7 +24,8 @@ class ApplierThread {
     transactionsApplied: 0,
     rowsApplied: 0,
     lastCommitMicros: null,
-    lastAppliedWallMs: null,
+    lastAgeMs: null,
+    lastAppliedAtMs: null,
   };
   #machine = APPLIER_IDLE;
   #kind: PositionKind | null = null;
@@ -56,6 +57,10 @@ class ApplierThread {
         return;
       case 'settings':
         this.#takeSettings(command);
+        return;
+      case 'clock':
+        this.#options = { ...this.#options, sourceClock: command.clock };
+        this.#run?.learnClock(command.clock);
         return;
       case 'status':
         this.#port.post({ type: 'status', id: command.id, status: this.#status() });
@@ -137,7 +142,7 @@ class ApplierThread {
 
   #status(): ApplierStatus {
     const run = this.#run;
-    const { transactionsApplied, rowsApplied, lastCommitMicros, lastAppliedWallMs } = this.#counters;
+    const { lastCommitMicros, ...counters } = this.#counters;
     return {
       state: this.#machine.state,
       lastError: this.#lastError,
@@ -145,12 +150,11 @@ class ApplierThread {
       progress: run?.progressKind ?? this.#progressKind,
       executed: run?.executedText ?? this.#executed,
       workers: this.#options.workers,
-      transactionsApplied,
-      rowsApplied,
+      ...counters,
       caughtUpWithRelay: run?.caughtUpWithRelay ?? false,
       pendingCommitMicros: run?.pendingCommitMicros?.toString() ?? null,
+      pendingAgeMs: run?.pendingAgeMs ?? null,
       lastCommitMicros: lastCommitMicros?.toString() ?? null,
-      lastAppliedWallMs,
       neededFile: run?.neededFile ?? this.#neededFile,
       gate: run?.gate ?? OPEN,
       waiting: run?.waiting ?? null,

@@ -24,6 +24,7 @@ import type {
 } from '../reader/reader-messages.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
 import { discardRelayLog } from '../relay/relay-log-discard.ts';
+import { NO_SOURCE_CLOCK, type SourceClockSnapshot } from '../relay/source-clock.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import { stepChannel } from './channel-machine.ts';
 import {
@@ -120,6 +121,7 @@ export class Channel {
   #readerSeen: Seen<ReaderState, ReaderStatus> = { state: READER_IDLE, status: null };
   #applierSeen: Seen<ApplierState, ApplierStatus>[];
   #everStreamed = false;
+  #sourceClock: SourceClockSnapshot = NO_SOURCE_CLOCK;
   #ticker: NodeJS.Timeout | null = null;
 
   constructor(options: ChannelOptions) {
@@ -276,6 +278,7 @@ export class Channel {
         if (report.type === 'log') log[report.level](report.message, report.facts);
         else if (report.type === 'state') this.#readerIs(report.state);
         else if (report.type === 'source') this.#input(report);
+        else if (report.type === 'clock') this.#learnClock(report.clock);
       },
       onEnded: (cause, died) => {
         this.#reader = null;
@@ -283,6 +286,11 @@ export class Channel {
         this.#input({ type: 'ended', thread: 'reader', cause, died });
       },
     });
+  }
+
+  #learnClock(clock: SourceClockSnapshot): void {
+    this.#sourceClock = clock;
+    for (const applier of this.#appliers) applier?.post({ type: 'clock', clock });
   }
 
   #readerIs(state: ReaderState): void {
@@ -361,6 +369,7 @@ export class Channel {
       rules: target.rules,
       guards: target.guards,
       control: NO_CONTROL,
+      sourceClock: this.#sourceClock,
     };
   }
 }

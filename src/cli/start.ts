@@ -60,7 +60,8 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
       clock: systemClock,
       compose: (channels) => {
         const nowWallMs = systemClock.wallMs();
-        return composeStatus(channels, { version, pid: process.pid, startedWallMs, nowWallMs });
+        const nowMs = systemClock.monotonicMs();
+        return composeStatus(channels, { version, pid: process.pid, startedWallMs, nowWallMs, nowMs });
       },
     });
     if (stopAsked) supervisor.stop();
