@@ -48,6 +48,10 @@ export class ClockKeeper {
   /** Since the last mark. */
   #newest: Arrival | null = null;
   #doubtful = false;
+  /** Up to the last arrival. */
+  #before: LogMark | null = null;
+  /** The last mark was doubtful: what comes next bounds it. */
+  #wasDoubtful = false;
   #steps = 0;
   #saving: Promise<void> | null = null;
   #savedSpans = -1;
@@ -84,6 +88,7 @@ export class ClockKeeper {
   mark(): LogMark {
     const mark = { end: this.#options.end(), newest: this.#newest, doubtful: this.#doubtful };
     this.#newest = null;
+    this.#before = null;
     this.#doubtful = false;
     return mark;
   }
@@ -112,9 +117,14 @@ export class ClockKeeper {
 
   /** Transactions have come and are published. */
   arrival(newest: Arrival, wentBack: boolean): void {
+    // Only what came together with it is doubtful; but what is being asked about is settled first.
+    if (wentBack && !this.#doubtful && this.#before !== null && this.#asked === null) {
+      this.#known.arrived(this.#before, newest.arrivedMs);
+    }
+    this.#before = { end: this.#options.end(), newest, doubtful: this.#doubtful || wentBack };
     this.#newest = newest;
     this.#doubtful ||= wentBack;
-    if (wentBack || this.#known.suspects(newest)) void this.#read();
+    if (wentBack || this.#wasDoubtful || this.#known.suspects(newest)) void this.#read();
   }
 
   /** The stream has ended: nothing more arrives. */
@@ -132,6 +142,7 @@ export class ClockKeeper {
   /** The relay log was emptied. */
   restart(): void {
     this.#newest = null;
+    this.#before = null;
     this.#doubtful = false;
     this.#known.restart();
   }
@@ -149,6 +160,7 @@ export class ClockKeeper {
     const serverId = this.#serverId;
     if (serverId === null || this.#asked !== null) return;
     const mark = this.mark();
+    this.#wasDoubtful = mark.doubtful;
     this.#asked = mark;
     const reading = await this.#probe.read(serverId);
     // The stream has ended meanwhile, which has settled the mark.
