@@ -10,6 +10,7 @@ import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
 import type { ChannelSnapshot, TargetSnapshot } from '../channel/channel.ts';
 import type { ReaderState } from '../reader/reader-messages.ts';
 import { lagSeconds } from './lag.ts';
+import { heldUp, type TargetWishesStatus, targetWishesStatus } from './target-wishes.ts';
 
 export interface Status {
   readonly version: string;
@@ -39,7 +40,7 @@ export interface ChannelStatus {
 }
 
 export interface ReaderView {
-  readonly state: 'idle' | 'connecting' | 'streaming' | 'backing-off' | 'stopping' | 'stopped';
+  readonly state: 'idle' | 'connecting' | 'streaming' | 'paused' | 'backing-off' | 'stopping' | 'stopped';
   readonly reason: string | null;
   readonly retrieved_gtid_set: string | null;
   readonly source_file: string | null;
@@ -50,17 +51,16 @@ export interface ReaderView {
   readonly last_error_code: string | null;
 }
 
-export interface TargetStatus {
+export interface TargetStatus extends TargetWishesStatus {
   readonly name: string;
   readonly host: string;
   readonly port: number;
-  readonly state: 'connecting' | 'running' | 'backing-off' | 'stopped';
+  readonly state: 'connecting' | 'running' | 'paused' | 'held' | 'backing-off' | 'stopped';
   readonly reason: string | null;
   readonly mode: string;
   readonly progress: string | null;
   readonly executed_gtid_set: string | null;
   readonly workers: number;
-  readonly delay_seconds: number;
   /** Null: unknown. */
   readonly lag_seconds: number | null;
   readonly lag_transactions: number | null;
@@ -104,7 +104,7 @@ function composeChannel(snapshot: ChannelSnapshot, facts: StatusFacts): ChannelS
     bytes_received: status?.bytesReceived ?? 0,
     ...errorFields(causeOf(reader.state) ?? status?.lastError ?? null),
   };
-  const state = channelState(snapshot);
+  const state = channelState(snapshot, targets);
   return {
     name: snapshot.name,
     state,
@@ -133,19 +133,21 @@ function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, facts:
     status === null || reader.status === null
       ? null
       : lagSeconds({ ...status, ...reader.status, observed }, facts.nowMs);
+  const held = target.state.at === 'running' ? heldUp(target) : null;
+  const behind = lagTransactions(snapshot.machine.kind, status?.executed, reader.status?.retrieved);
   return {
     name: target.name,
     host: target.host,
     port: target.port,
-    state: targetState(target.state),
-    reason: targetReason(snapshot, target.state, facts.nowWallMs),
+    state: held?.state ?? targetState(target.state),
+    reason: held?.reason ?? targetReason(snapshot, target.state, facts.nowWallMs),
     mode: status?.mode ?? 'binlog',
     progress: status?.progress ?? null,
     executed_gtid_set: status?.executed ?? null,
     workers: status?.workers ?? target.workers,
-    delay_seconds: 0,
+    ...targetWishesStatus(target, behind),
     lag_seconds: lag,
-    lag_transactions: lagTransactions(snapshot.machine.kind, status?.executed, reader.status?.retrieved),
+    lag_transactions: behind,
     transactions_applied: status?.transactionsApplied ?? 0,
     rows_applied: status?.rowsApplied ?? 0,
     ...errorFields(causeOf(target.state) ?? status?.lastError ?? null),
@@ -163,11 +165,12 @@ function lagTransactions(
   return missing === null ? null : Number(missing);
 }
 
-function channelState(snapshot: ChannelSnapshot): ChannelStateName {
+function channelState(snapshot: ChannelSnapshot, views: readonly TargetStatus[]): ChannelStateName {
   const { machine, reader, targets } = snapshot;
   const states = [reader.state, ...targets.map((target) => target.state)];
   if (machine.state.at === 'stopped' || states.every((state) => state.at === 'stopped')) return 'stopped';
-  if (machine.resyncCause !== null || states.some((state) => isTrouble(state))) return 'degraded';
+  const kept = views.some(({ state }) => state === 'paused' || state === 'held');
+  if (machine.resyncCause !== null || kept || states.some((state) => isTrouble(state))) return 'degraded';
   const running = reader.state.at === 'streaming' && targets.every((target) => target.state.at === 'running');
   return running ? 'running' : 'starting';
 }
@@ -175,6 +178,7 @@ function channelState(snapshot: ChannelSnapshot): ChannelStateName {
 function isTrouble(state: ReaderState | ApplierState): boolean {
   return (
     state.at === 'backing-off' ||
+    state.at === 'paused' ||
     state.at === 'stopping' ||
     state.at === 'stopped' ||
     (state.at === 'connecting' && state.attempt > 1)
@@ -221,6 +225,8 @@ export function stateReason(state: ReaderState | ApplierState, nowMs: number): s
       const seconds = Math.max(0, Math.ceil((state.untilMs - nowMs) / 1000));
       return `backing-off, attempt ${state.attempt}, ${state.cause.message}, retry in ${seconds} s`;
     }
+    case 'paused':
+      return 'paused; millrace resume reader goes on';
     case 'stopping':
       return 'stopping';
     case 'stopped':
