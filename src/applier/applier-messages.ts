@@ -3,6 +3,7 @@
  */
 import type { PlainError } from '../base/errors.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
+import type { SourceClockSnapshot } from '../relay/source-clock.ts';
 import type { GuardRules } from '../rules/guard-rules.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
@@ -30,6 +31,8 @@ export interface ApplierOptions {
   readonly rules: TargetRules;
   readonly guards: GuardRules;
   readonly control: TargetControl;
+  /** What is known about the source's clock. */
+  readonly sourceClock: SourceClockSnapshot;
 }
 
 /** What may change while the applier lives: handed over whole, each time. */
@@ -48,6 +51,8 @@ export type ApplierCommand =
       readonly settings: ApplierSettings;
       readonly about: readonly string[];
     }
+  /** Something new is known about the source's clock. */
+  | { readonly type: 'clock'; readonly clock: SourceClockSnapshot }
   | { readonly type: 'status'; readonly id: number }
   /** Finish the transactions in flight, then close. Answered by `stopped`. */
   | { readonly type: 'stop' };
@@ -80,9 +85,13 @@ export interface ApplierStatus {
   readonly caughtUpWithRelay: boolean;
   /** Source commit time (µs since the epoch, source clock) of the oldest transaction not yet executed; null: none known. */
   readonly pendingCommitMicros: string | null;
-  /** Source commit time (µs) of the last executed transaction, and our wall clock when it was executed. */
+  /** How long ago that was; null: nothing is known to be pending, or its age is not known. */
+  readonly pendingAgeMs: number | null;
+  /** Source commit time (µs) of the last executed transaction. */
   readonly lastCommitMicros: string | null;
-  readonly lastAppliedWallMs: number | null;
+  /** How long ago that was when it was executed (null: not known), and monotonic time of that moment. */
+  readonly lastAgeMs: number | null;
+  readonly lastAppliedAtMs: number | null;
   /** The oldest relay file that this target still needs. */
   readonly neededFile: number;
   /** What the next transaction waits for. */
@@ -103,6 +112,8 @@ export interface Waiting {
   readonly nextDueInMs: number | null;
   /** In the relay log, from the first of it to the published end; null: unknown. */
   readonly bytes: number | null;
+  /** The source's clock is not known: what waits for its time may be late. */
+  readonly blind: boolean;
 }
 
 /** Transactions that the operator has said something about, and that are executed. */

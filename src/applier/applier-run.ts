@@ -19,6 +19,7 @@ import { relayBytesBetween } from '../relay/relay-log-distance.ts';
 import { locate } from '../relay/relay-log-location.ts';
 import { compileRules, type TargetFilter } from '../rules/target-filter.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
+import type { SourceClockSnapshot } from '../relay/source-clock.ts';
 import { controlError } from '../target/apply-error.ts';
 import { ApplySession } from '../target/apply-session.ts';
 import { type Collations, convertText, readCollations } from '../target/collations.ts';
@@ -31,7 +32,7 @@ import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import type { ApplyUnit } from './apply-unit.ts';
 import { ApplyWorker } from './apply-worker.ts';
-import { type DueClock, WallDueClock } from './due-clock.ts';
+import { SourceDueClock } from './due-clock.ts';
 import type { FilterCounters } from './filter-counters.ts';
 import type { GuardScout } from './guard-scout.ts';
 import { LiveSettings } from './live-settings.ts';
@@ -49,8 +50,6 @@ const BINLOG_BYTES = 512 * 1024;
 const CHECKPOINT_MS = 1000;
 const CHECKPOINT_TRANSACTIONS = 256;
 const PING_MS = 30_000;
-/** A gate that opens by time is looked at again this often: clocks step. */
-const GATE_LOOK_MS = 1000;
 /** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
 const SQL_FOREIGN_KEYS_SINCE = 90600;
 
@@ -58,7 +57,8 @@ export interface RunCounters {
   transactionsApplied: number;
   rowsApplied: number;
   lastCommitMicros: bigint | null;
-  lastAppliedWallMs: number | null;
+  lastAgeMs: number | null;
+  lastAppliedAtMs: number | null;
   readonly filtered: FilterCounters;
 }
 
@@ -78,7 +78,7 @@ export class ApplierRun {
   #intake: ApplyIntake | null = null;
   readonly #settings: LiveSettings;
   readonly #onControlExecuted: (ids: ExecutedIds) => void;
-  readonly #due: DueClock = new WallDueClock(systemClock);
+  readonly #due: SourceDueClock;
   /** Null: no guard is on. */
   readonly #scout: GuardScout | null = null;
   /** The rules that `filter` was compiled from. */
@@ -109,6 +109,8 @@ export class ApplierRun {
     this.counters = counters;
     this.#log = log;
     this.#published = new PublishedEnd(options.published);
+    this.#due = new SourceDueClock(systemClock, () => this.#published.read());
+    this.#due.learn(options.sourceClock);
     this.#scheduler = new ApplyScheduler<ApplyUnit>({
       // Without GTIDs the one thing known of progress is a position: units are applied one by one.
       workers: kind === 'position' ? 1 : options.workers,
@@ -133,7 +135,17 @@ export class ApplierRun {
   }
 
   get pendingCommitMicros(): bigint | null {
-    return (this.#intake?.oldest ?? this.#intake?.next)?.commitMicros ?? null;
+    return this.#pending?.commitMicros ?? null;
+  }
+
+  /** Null: nothing is pending, or it is not known. */
+  get pendingAgeMs(): number | null {
+    const pending = this.#pending;
+    return pending === null ? null : this.#due.ageMs(pending);
+  }
+
+  get #pending() {
+    return this.#intake?.oldest ?? this.#intake?.next ?? null;
   }
 
   /** The oldest relay file still needed: by what is in flight, being read, or prepared and undecided. */
@@ -145,7 +157,11 @@ export class ApplierRun {
 
   /** What the next transaction waits for. */
   get gate(): Gate {
-    return this.#intake?.gate ?? OPEN;
+    const gate = this.#intake?.gate ?? OPEN;
+    const next = this.#intake?.next ?? null;
+    if (gate.is !== 'due' || next === null) return gate;
+    const { control, delayMs } = this.#settings.current;
+    return { is: 'due', dueInMs: this.#due.dueInMs(next, control.delayMs ?? delayMs) };
   }
 
   get untilReached(): boolean {
@@ -165,6 +181,7 @@ export class ApplierRun {
       nextId: transactionIdText(next.id),
       nextDueInMs: gate.is === 'due' ? gate.dueInMs : null,
       bytes: relayBytesBetween(this.#options.relayDir, next.location, this.#published.read()),
+      blind: gate.is === 'due' && this.#due.blind,
     };
   }
 
@@ -360,6 +377,12 @@ export class ApplierRun {
     if (ids !== null) this.#onControlExecuted(ids);
   }
 
+  /** What waits for its time may be due earlier, or later, than was known. */
+  learnClock(clock: SourceClockSnapshot): void {
+    this.#due.learn(clock);
+    if (this.#intake?.gate.is === 'due') this.#wake();
+  }
+
   // ---- the pump
 
   async #pump(intake: ApplyIntake): Promise<void> {
@@ -404,8 +427,10 @@ export class ApplierRun {
     const { counters } = this;
     counters.transactionsApplied += unit.members.length;
     counters.rowsApplied += rows;
-    counters.lastCommitMicros = unit.members.at(-1)!.commitMicros;
-    counters.lastAppliedWallMs = systemClock.wallMs();
+    const last = unit.members.at(-1)!;
+    counters.lastCommitMicros = last.commitMicros;
+    counters.lastAgeMs = this.#due.ageMs(last);
+    counters.lastAppliedAtMs = systemClock.monotonicMs();
     this.#advance();
     this.#wake();
   }
@@ -438,7 +463,7 @@ export class ApplierRun {
     // Only at the end of what is published does a longer relay log mean work.
     if (filled === 'end') return this.#published.wait(seen, { signal });
     const gate = this.#intake!.gate;
-    if (filled === 'waiting' && gate.is === 'due') return sleep(Math.min(gate.dueInMs, GATE_LOOK_MS), signal);
+    if (filled === 'waiting' && gate.is === 'due') return sleep(Math.ceil(gate.dueInMs), signal);
     return null;
   }
 

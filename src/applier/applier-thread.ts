@@ -25,7 +25,8 @@ class ApplierThread {
     transactionsApplied: 0,
     rowsApplied: 0,
     lastCommitMicros: null,
-    lastAppliedWallMs: null,
+    lastAgeMs: null,
+    lastAppliedAtMs: null,
     filtered: noneFiltered(),
   };
   #machine = APPLIER_IDLE;
@@ -58,6 +59,10 @@ class ApplierThread {
         return;
       case 'settings':
         this.#takeSettings(command);
+        return;
+      case 'clock':
+        this.#options = { ...this.#options, sourceClock: command.clock };
+        this.#run?.learnClock(command.clock);
         return;
       case 'status':
         this.#port.post({ type: 'status', id: command.id, status: this.#status() });
@@ -139,8 +144,7 @@ class ApplierThread {
 
   #status(): ApplierStatus {
     const run = this.#run;
-    const { transactionsApplied, rowsApplied, lastCommitMicros, lastAppliedWallMs, filtered } =
-      this.#counters;
+    const { lastCommitMicros, filtered, ...counters } = this.#counters;
     return {
       state: this.#machine.state,
       lastError: this.#lastError,
@@ -148,13 +152,12 @@ class ApplierThread {
       progress: run?.progressKind ?? this.#progressKind,
       executed: run?.executedText ?? this.#executed,
       workers: this.#options.workers,
-      transactionsApplied,
-      rowsApplied,
+      ...counters,
       filtered: { ...filtered },
       caughtUpWithRelay: run?.caughtUpWithRelay ?? false,
       pendingCommitMicros: run?.pendingCommitMicros?.toString() ?? null,
+      pendingAgeMs: run?.pendingAgeMs ?? null,
       lastCommitMicros: lastCommitMicros?.toString() ?? null,
-      lastAppliedWallMs,
       neededFile: run?.neededFile ?? this.#neededFile,
       gate: run?.gate ?? OPEN,
       untilReached: run?.untilReached ?? false,

@@ -205,6 +205,7 @@ export class TransactionAssembler {
       fde: event.fde,
       formatDescription: this.#formatDescription(event.fileNumber),
       commitMicros: commitMicros(head),
+      commitIsExact: head.immediateCommitMicros !== null,
       skip: null,
     };
     return { is: 'transaction', transaction };

@@ -41,6 +41,8 @@ export interface Transaction {
   readonly formatDescription: Buffer;
   /** Source commit time, µs; null: the source does not tell. */
   readonly commitMicros: bigint | null;
+  /** It is the time of the commit itself; else of its statement's begin, in whole seconds. */
+  readonly commitIsExact: boolean;
   /** Why the operator has it committed with nothing in it; null: it is applied. */
   readonly skip: string | null;
 }

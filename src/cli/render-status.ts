@@ -77,11 +77,16 @@ function wishesText(target: TargetStatus): string[] {
   const texts: string[] = [];
   if (delay > 0) texts.push(`delayed by ${formatDuration(delay * 1000)}`);
   if (waiting !== null) {
-    const { transactions, bytes, next_id: next, next_due_seconds: due } = waiting;
+    const { transactions, bytes, next_id: next, next_due_seconds: due, clock_known: known } = waiting;
     const count = transactions === null ? 'transactions wait' : counted(transactions, 'transaction', 'waits');
     const size = bytes === null ? '' : ` (${bytesText(bytes)})`;
     const when = due === null ? '' : ` is due in ${spanText(due)}`;
     texts.push(`${count}${size}; next: ${next}${when}`);
+    if (known === false) {
+      texts.push(
+        "the source's clock is not known yet: what waits counts from when it was seen, and may be late",
+      );
+    }
   }
   if (until !== null && !until.reached) {
     const where = until.before ?? until.after ?? `the first commit at ${until.time} or later`;

@@ -84,6 +84,8 @@ export interface StatusFacts {
   readonly pid: number;
   readonly startedWallMs: number;
   readonly nowWallMs: number;
+  /** Monotonic, at the same moment. */
+  readonly nowMs: number;
 }
 
 export function composeStatus(channels: readonly ChannelSnapshot[], facts: StatusFacts): Status {
@@ -92,14 +94,15 @@ export function composeStatus(channels: readonly ChannelSnapshot[], facts: Statu
     pid: facts.pid,
     started_at: new Date(facts.startedWallMs).toISOString(),
     now: new Date(facts.nowWallMs).toISOString(),
-    channels: channels.map((channel) => composeChannel(channel, facts.nowWallMs)),
+    channels: channels.map((channel) => composeChannel(channel, facts)),
   };
 }
 
-function composeChannel(snapshot: ChannelSnapshot, nowMs: number): ChannelStatus {
+function composeChannel(snapshot: ChannelSnapshot, facts: StatusFacts): ChannelStatus {
+  const nowMs = facts.nowWallMs;
   const { reader } = snapshot;
   const status = reader.status;
-  const targets = snapshot.targets.map((target) => composeTarget(snapshot, target, nowMs));
+  const targets = snapshot.targets.map((target) => composeTarget(snapshot, target, facts));
   const view: ReaderView = {
     state: reader.state.at,
     reason: readerReason(snapshot, nowMs),
@@ -131,14 +134,14 @@ function composeChannel(snapshot: ChannelSnapshot, nowMs: number): ChannelStatus
   };
 }
 
-function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs: number): TargetStatus {
+function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, facts: StatusFacts): TargetStatus {
   const { status } = target;
   const reader = snapshot.reader;
   const observed = target.fresh && reader.fresh && reader.state.at === 'streaming';
   const lag =
     status === null || reader.status === null
       ? null
-      : lagSeconds({ ...status, ...reader.status, observed }, nowMs);
+      : lagSeconds({ ...status, ...reader.status, observed }, facts.nowMs);
   const held = target.state.at === 'running' ? heldUp(target) : null;
   const behind = lagTransactions(snapshot.machine.kind, status?.executed, reader.status?.retrieved);
   return {
@@ -146,7 +149,7 @@ function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs:
     host: target.host,
     port: target.port,
     state: held?.state ?? targetState(target.state),
-    reason: held?.reason ?? targetReason(snapshot, target.state, nowMs),
+    reason: held?.reason ?? targetReason(snapshot, target.state, facts.nowWallMs),
     mode: status?.mode ?? 'binlog',
     progress: status?.progress ?? null,
     executed_gtid_set: status?.executed ?? null,

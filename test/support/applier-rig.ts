@@ -11,6 +11,7 @@ import { type MillraceError, toPlain } from '../../src/base/errors.ts';
 import { type LogFacts, silentLogger } from '../../src/base/runtime.ts';
 import { type PositionKind, type PositionSet, parsePositionSet } from '../../src/binlog/position-set.ts';
 import type { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
+import { NO_SOURCE_CLOCK } from '../../src/relay/source-clock.ts';
 import { NO_GUARDS } from '../../src/rules/guard-rules.ts';
 import { ALL_IS_REPLICATED } from '../../src/rules/target-rules.ts';
 import type { EndpointOptions } from '../../src/wire/endpoint.ts';
@@ -58,7 +59,8 @@ export class ApplierRig {
     transactionsApplied: 0,
     rowsApplied: 0,
     lastCommitMicros: null,
-    lastAppliedWallMs: null,
+    lastAgeMs: null,
+    lastAppliedAtMs: null,
     filtered: noneFiltered(),
   };
   readonly logged: { readonly message: string; readonly facts: LogFacts | undefined }[] = [];
@@ -133,6 +135,7 @@ export class ApplierRig {
       rules: ALL_IS_REPLICATED,
       guards: NO_GUARDS,
       control: NO_CONTROL,
+      sourceClock: NO_SOURCE_CLOCK,
       ...more,
     };
   }
