@@ -9,6 +9,7 @@ import type { TargetRules } from '../rules/target-rules.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import type { Gate } from './admission.ts';
 import type { FilterCounters } from './filter-counters.ts';
+import type { GuardMatch } from './guard-scout.ts';
 import type { TargetControl } from './target-control.ts';
 
 export interface ApplierOptions {
@@ -102,6 +103,23 @@ export interface ApplierStatus {
   readonly waiting: Waiting | null;
   /** Transactions that have been started and are not committed. */
   readonly inFlight: number;
+  readonly guards: GuardsStatus;
+}
+
+/** What guards have found and the target has not executed. */
+export interface GuardsStatus {
+  readonly open: number;
+  /** The first of it, in the relay log's order. */
+  readonly first: readonly GuardView[];
+}
+
+export interface GuardView extends Pick<GuardMatch, 'id' | 'guard' | 'what'> {
+  /** `holding`: the target is held just before it. */
+  readonly state: 'waiting' | 'holding' | 'approved' | 'skipped';
+  /** Source commit time, µs. */
+  readonly commitMicros: string | null;
+  /** 0: its time has come. */
+  readonly dueInMs: number;
 }
 
 /** What waits in the relay log before the gate. */
@@ -144,6 +162,8 @@ export type ApplierReport =
   /** Sent once per successful connect, before anything is applied: text of what the target has. */
   | { readonly type: 'executed'; readonly executed: string }
   | { readonly type: 'needed-file'; readonly fileNumber: number }
+  /** A guard has found this, now or (after a start) again. */
+  | { readonly type: 'guard'; readonly match: GuardMatch; readonly dueInMs: number }
   | ({ readonly type: 'taken' } & Taken)
   /** Transactions of the control document that are executed on the target. */
   | ({ readonly type: 'control-executed' } & ExecutedIds)

@@ -27,15 +27,16 @@ import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import { readTriggerTable } from '../target/trigger-table.ts';
 import { type Gate, OPEN } from './admission.ts';
-import type { ApplierOptions, ApplierSettings, ExecutedIds, Waiting } from './applier-messages.ts';
+import type { ApplierOptions, ApplierSettings, ExecutedIds, GuardsStatus, Waiting } from './applier-messages.ts';
 import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import type { ApplyUnit } from './apply-unit.ts';
 import { ApplyWorker } from './apply-worker.ts';
 import { SourceDueClock } from './due-clock.ts';
 import type { FilterCounters } from './filter-counters.ts';
-import type { GuardScout } from './guard-scout.ts';
+import type { GuardMatch } from './guard-scout.ts';
 import { LiveSettings } from './live-settings.ts';
+import { LookAhead, NO_MATCHES } from './look-ahead.ts';
 import { PreparedBranches, type PreparedPlace } from './prepared-branches.ts';
 import type { StoredTransaction } from './replay-context.ts';
 import { findPrepared, holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
@@ -62,6 +63,13 @@ export interface RunCounters {
   readonly filtered: FilterCounters;
 }
 
+export interface RunListener {
+  /** Ids of the control document that are executed on the target. */
+  onControlExecuted(ids: ExecutedIds): void;
+  /** A guard has found it; of an earlier life perhaps too. */
+  onGuardMatch(match: GuardMatch, dueInMs: number): void;
+}
+
 export class ApplierRun {
   readonly #options: ApplierOptions;
   readonly #kind: PositionKind;
@@ -77,10 +85,9 @@ export class ApplierRun {
   /** From the moment on that it is known what the target has. */
   #intake: ApplyIntake | null = null;
   readonly #settings: LiveSettings;
-  readonly #onControlExecuted: (ids: ExecutedIds) => void;
+  readonly #listener: RunListener;
   readonly #due: SourceDueClock;
-  /** Null: no guard is on. */
-  readonly #scout: GuardScout | null = null;
+  #lookAhead: LookAhead | null = null;
   /** The rules that `filter` was compiled from. */
   #compiled: { readonly rules: TargetRules; readonly filter: TargetFilter | null } | null = null;
   #workers: ApplyWorker[] = [];
@@ -94,16 +101,15 @@ export class ApplierRun {
   #sinceCheckpoint = 0;
   #checkpointDue: () => void = () => {};
 
-  /** `onControlExecuted`: transactions of the control document that are executed on the target. */
   constructor(
     options: ApplierOptions,
     kind: PositionKind,
     counters: RunCounters,
     log: Logger,
-    onControlExecuted: (ids: ExecutedIds) => void = () => {},
+    listener: RunListener,
   ) {
     this.#options = options;
-    this.#onControlExecuted = onControlExecuted;
+    this.#listener = listener;
     this.#settings = new LiveSettings(options);
     this.#kind = kind;
     this.counters = counters;
@@ -185,6 +191,10 @@ export class ApplierRun {
     };
   }
 
+  get guards(): GuardsStatus {
+    return this.#lookAhead?.status(this.gate) ?? NO_MATCHES;
+  }
+
   /** Connects and takes the target over. Returns what the target has executed. */
   async start(): Promise<PositionSet> {
     const target = await takeTargetOver(this.#options, this.#kind, this.#broken.signal, this.#log);
@@ -194,7 +204,18 @@ export class ApplierRun {
       scheduler: this.#scheduler,
       due: this.#due,
       coalesce: this.#options.coalesce,
-      scout: () => this.#scout,
+      scout: () => this.#lookAhead?.scout ?? null,
+    });
+    this.#lookAhead = new LookAhead({
+      relayDir: this.#options.relayDir,
+      published: this.#published,
+      versionNumber: target.facts.versionNumber,
+      executed: target.executed,
+      settings: this.#settings,
+      due: this.#due,
+      isBusy: () => this.#scheduler.inFlight > 0,
+      onMatch: (match, dueInMs) => this.#listener.onGuardMatch(match, dueInMs),
+      onMoved: () => this.#wake(),
     });
     this.#tellExecuted();
     for (const { xid, ...place } of target.prepared) this.#prepared.add(xid, place);
@@ -211,8 +232,10 @@ export class ApplierRun {
       if (cursor !== null) {
         try {
           this.#intake!.readFrom(new TransactionAssembler(cursor, this.#target!.executed));
+          this.#useSettings();
           await this.#pump(this.#intake!);
         } finally {
+          await this.#lookAhead?.end();
           cursor.close();
         }
       }
@@ -359,7 +382,7 @@ export class ApplierRun {
     this.#intake?.takeBack();
     const answer = this.#intake?.lateness(settings.control, about) ?? { passed: [], untilPassed: false };
     this.#settings.take(settings, this.#scheduler.inFlight === 0, () => taken(answer));
-    if (!this.#settings.draining) this.#intake?.admitBy(settings);
+    if (!this.#settings.draining) this.#useSettings();
     this.#wake();
   }
 
@@ -368,13 +391,21 @@ export class ApplierRun {
     if (!this.#settings.draining) return false;
     if (this.#scheduler.inFlight > 0) return true;
     this.#settings.drained();
-    this.#intake!.admitBy(this.#settings.current);
+    this.#useSettings();
     return false;
+  }
+
+  /** The scout first: what is admitted from now on must have been seen by it. */
+  #useSettings(): void {
+    const { current } = this.#settings;
+    const place = this.#intake?.place ?? null;
+    if (place !== null) this.#lookAhead?.use(current.guards.guards, place);
+    this.#intake?.admitBy(current);
   }
 
   #tellExecuted(): void {
     const ids = this.#intake!.takeExecuted();
-    if (ids !== null) this.#onControlExecuted(ids);
+    if (ids !== null) this.#listener.onControlExecuted(ids);
   }
 
   /** What waits for its time may be due earlier, or later, than was known. */
@@ -438,6 +469,8 @@ export class ApplierRun {
   /** Moves the executed prefix up to the scheduler's low-water mark. */
   #advance(): void {
     this.#sinceCheckpoint += this.#intake!.advance();
+    const done = this.#intake!.oldest?.location ?? this.#intake!.place;
+    if (done !== null) this.#lookAhead?.forgetBefore(done);
     if (this.#sinceCheckpoint >= CHECKPOINT_TRANSACTIONS) this.#checkpointDue();
   }
 

@@ -13,6 +13,7 @@ import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } fro
 import { ApplierRun, type RunCounters } from './applier-run.ts';
 import type { Lateness } from './apply-intake.ts';
 import { noneFiltered } from './filter-counters.ts';
+import { NO_MATCHES } from './look-ahead.ts';
 
 const NEEDED_FILE_MS = 1000;
 
@@ -110,8 +111,9 @@ class ApplierThread {
   /** One life: connect, take over, apply, until it ends or fails. */
   async #live(): Promise<void> {
     assert(this.#kind !== null, 'started with the kind of the source');
-    const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log, (ids) => {
-      this.#port.post({ type: 'control-executed', ...ids });
+    const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log, {
+      onControlExecuted: (ids) => this.#port.post({ type: 'control-executed', ...ids }),
+      onGuardMatch: (match, dueInMs) => this.#port.post({ type: 'guard', match, dueInMs }),
     });
     this.#run = run;
     let error: PlainError | null = null;
@@ -163,6 +165,7 @@ class ApplierThread {
       untilReached: run?.untilReached ?? false,
       waiting: run?.waiting ?? null,
       inFlight: run?.inFlight ?? 0,
+      guards: run?.guards ?? NO_MATCHES,
     };
   }
 }

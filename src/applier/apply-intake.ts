@@ -19,6 +19,7 @@ import {
   transactionIdText,
 } from '../binlog/position-set.ts';
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
+import type { RelayPosition } from '../relay/published-end.ts';
 import type { Executed } from '../target/progress.ts';
 import { Admission, type Gate, OPEN } from './admission.ts';
 import type { ApplierSettings, ExecutedIds, Taken } from './applier-messages.ts';
@@ -40,6 +41,8 @@ export interface TransactionSource {
   next(): Assembled;
   /** The oldest relay file that is still being read. */
   readonly fileNumber: number;
+  /** Where the transaction begins that comes next. */
+  readonly place: RelayPosition;
 }
 
 export interface IntakeSurroundings {
@@ -175,6 +178,11 @@ export class ApplyIntake {
   /** The oldest transaction that is admitted and not known to be committed. */
   get oldest(): Transaction | null {
     return this.#scheduler.oldest?.members[0] ?? this.#units.oldest;
+  }
+
+  /** Where the transaction begins that is decided upon next; null: nothing is read yet. */
+  get place(): RelayPosition | null {
+    return this.next?.location ?? this.#source?.place ?? null;
   }
 
   /** The oldest relay file that is still needed; 0: not known yet. */

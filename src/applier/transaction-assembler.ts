@@ -79,6 +79,11 @@ export class TransactionAssembler {
     return this.#building?.location.fileNumber ?? this.#cursor.position.fileNumber;
   }
 
+  /** Where the transaction begins that comes next. */
+  get place(): RelayPosition {
+    return this.#building?.location ?? this.#cursor.position;
+  }
+
   next(): Assembled {
     for (;;) {
       if (this.#sliceBytes >= SLICE_BYTES) {
@@ -264,6 +269,7 @@ function isLast(event: RelayEvent): boolean {
   return event.place === 'end' || event.place === 'single';
 }
 
-function commitMicros(head: TransactionHead): bigint {
+/** Source commit time, µs since the epoch. */
+export function commitMicros(head: TransactionHead): bigint {
   return head.immediateCommitMicros ?? BigInt(head.timestamp) * 1_000_000n;
 }

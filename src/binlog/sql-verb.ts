@@ -43,6 +43,20 @@ export function sqlVerb(buf: Buffer, start: number, end: number): SqlVerb {
   }
 }
 
+/**
+ * The statement's first word in upper case, as far as it is letters; empty when something else comes first, a version
+ * comment for one.
+ */
+export function firstSqlWord(buf: Buffer, start: number, end: number): string {
+  const at = skipBlanks(buf, start, end);
+  let after = at;
+  while (after < Math.min(end, at + WORD_LENGTH_MAX) && isWordByte(buf[after]!)) after++;
+  const word = buf.toString('latin1', at, after).toUpperCase();
+  return /^[A-Z]+$/.test(word) ? word : '';
+}
+
+/** No word that begins a statement is longer. */
+const WORD_LENGTH_MAX = 20;
 const B = 0x42;
 const C = 0x43;
 const R = 0x52;

@@ -30,6 +30,7 @@ import {
   type ThreadSlot,
 } from './channel-state.ts';
 import { type ChannelWishes, type TargetWishes, targetWishes } from './control-document.ts';
+import type { GuardAlarms } from './guard-alarms.ts';
 import { withFacts } from './log.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import { relayDirectory } from './relay-directory.ts';
@@ -71,6 +72,7 @@ export interface ChannelOptions {
   readonly wishes: () => ChannelWishes;
   /** Transactions that operators have said something about are executed on a target. */
   readonly onExecuted: (target: string, ids: ExecutedIds) => void;
+  readonly alarms: GuardAlarms;
 }
 
 export interface TargetSnapshot {
@@ -86,6 +88,8 @@ export interface TargetSnapshot {
   /** As configured. */
   readonly delayMs: number;
   readonly wishes: TargetWishes;
+  /** Alarms of its guards since this process began. */
+  readonly alarms: number;
 }
 
 export interface ChannelSnapshot {
@@ -264,6 +268,7 @@ export class Channel {
         fresh: status !== null,
         delayMs: target.delayMs,
         wishes: this.wishesOf(target.name),
+        alarms: this.#options.alarms.count(this.name, target.name),
       };
     });
     return {
@@ -418,6 +423,7 @@ export class Channel {
           this.#input({ type: 'needed-file', target: index, fileNumber: report.fileNumber });
         } else if (report.type === 'taken') answers.answered(report);
         else if (report.type === 'control-executed') onExecuted(target.name, report);
+        else if (report.type === 'guard') this.#raise(index, report);
       },
       onEnded: (cause, died) => {
         this.#appliers[index] = null;
@@ -427,6 +433,12 @@ export class Channel {
       },
     });
     this.#appliers[index] = host;
+  }
+
+  #raise(index: number, { match, dueInMs }: Extract<ApplierReport, { type: 'guard' }>): void {
+    const { name, guards } = this.#config.targets[index]!;
+    const { onGuard, webhook } = guards;
+    this.#options.alarms.raise({ channel: this.name, target: name, match, dueInMs, onGuard, webhook });
   }
 
   #surroundings(): ThreadSurroundings {

@@ -9,6 +9,7 @@ import { hostname } from 'node:os';
 import { errorLine, type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/runtime.ts';
 import type { Config, LogLevel } from '../config/config.ts';
+import { AlarmMemory } from './alarm-memory.ts';
 import { AuditLog } from './audit-log.ts';
 import { Channel, type ChannelSnapshot, type ThreadEntries } from './channel.ts';
 import { ControlDesk } from './control-desk.ts';
@@ -16,6 +17,7 @@ import { channelWishes } from './control-document.ts';
 import type { ControlRequest } from './control-requests.ts';
 import { ControlServer } from './control-socket.ts';
 import { ControlStore } from './control-store.ts';
+import { GuardAlarms } from './guard-alarms.ts';
 import { loadIdentity } from './identity.ts';
 import { Reload } from './reload.ts';
 import { RunLock } from './run-lock.ts';
@@ -47,6 +49,7 @@ export class Supervisor {
   readonly #lock: RunLock;
   readonly #desk: ControlDesk;
   readonly #reload: Reload;
+  readonly #alarms: GuardAlarms;
   #control: ControlServer | null = null;
   #resolveEnded: (end: SupervisorEnd) => void = () => {};
   #stopping = false;
@@ -61,6 +64,7 @@ export class Supervisor {
     const { config, entries, log, clock } = options;
     const owner = `${hostname()} pid ${process.pid} ${config.dataDir}`;
     const store = ControlStore.open(config.dataDir);
+    this.#alarms = new GuardAlarms({ memory: AlarmMemory.open(config.dataDir, log), log, clock });
     this.#channels = config.channels.map((channel) => {
       const { name } = channel;
       return new Channel({
@@ -73,6 +77,7 @@ export class Supervisor {
         clock,
         wishes: () => channelWishes(store.document, name),
         onExecuted: (target, ids) => this.#desk.executed(name, target, ids),
+        alarms: this.#alarms,
       });
     });
     const audit = new AuditLog(config.dataDir, () => clock.wallMs());
@@ -112,6 +117,7 @@ export class Supervisor {
   async #stopAll(failures: readonly string[]): Promise<void> {
     let exitCode: 0 | 1 = failures.length === 0 ? 0 : 1;
     await Promise.all(this.#channels.map((channel) => channel.stop()));
+    this.#alarms.close();
     try {
       await this.#control?.close();
       this.#lock.release();

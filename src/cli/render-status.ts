@@ -9,6 +9,7 @@ import type { ChannelStatus, Status, TargetStatus } from '../observe/status.ts';
 type Style = 'green' | 'yellow' | 'red' | 'bold';
 
 const SET_LENGTH_MAX = 40;
+const GUARDS_SHOWN = 5;
 
 export function renderStatus(status: Status, colour: boolean): string {
   const paint = (style: Style, text: string): string =>
@@ -92,7 +93,21 @@ function wishesText(target: TargetStatus): string[] {
     const where = until.before ?? until.after ?? `the first commit at ${until.time} or later`;
     texts.push(`stops ${until.after === null ? 'before' : 'after'} ${where}`);
   }
+  texts.push(...guardTexts(target));
   if (skips > 0) texts.push(`${counted(skips, 'transaction', 'is')} to be skipped`);
+  return texts;
+}
+
+/** What a guard has found; what holds the target is told by its reason. */
+function guardTexts({ guards, guards_open: open }: TargetStatus): string[] {
+  const shown = guards.slice(0, GUARDS_SHOWN);
+  const texts = shown
+    .filter(({ state }) => state !== 'holding')
+    .map(({ id, guard, what, state, due_seconds: due }) => {
+      const answer = state === 'waiting' ? '' : `, ${state}`;
+      return `guard ${guard}: ${what} in ${id}${answer}, due ${due === 0 ? 'now' : `in ${spanText(due)}`}`;
+    });
+  if (open > shown.length) texts.push(`guards have found ${open - shown.length} more`);
   return texts;
 }
 

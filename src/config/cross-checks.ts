@@ -3,6 +3,7 @@
  * and what a later version will do and this one refuses.
  */
 import type { ConfigPath, ConfigProblem } from './config.ts';
+import { checkGuards } from './guard-checks.ts';
 import { checkRules } from './rule-checks.ts';
 import type { RawChannel, RawConfig, RawEndpoint, RawTarget } from './schema.ts';
 
@@ -51,6 +52,7 @@ export function crossChecks(config: RawConfig): PathProblem[] {
     checkChannel(channel, path, wrong);
     for (const [number, target] of channel.targets.entries()) {
       checkRules(target, [...path, 'targets', number], wrong);
+      checkGuards(target, [...path, 'targets', number], wrong);
       refuseLaterFeatures(target, [...path, 'targets', number], later);
     }
   }
@@ -121,8 +123,5 @@ function checkEndpoint(endpoint: RawEndpoint, path: ConfigPath, wrong: Report): 
 function refuseLaterFeatures(target: RawTarget, path: ConfigPath, later: Report): void {
   if (target.mode === 'sql') {
     later([...path, 'mode'], 'mode sql is not in this version; use auto or binlog');
-  }
-  if (target.guards.length > 0) {
-    later([...path, 'guards'], 'guards are not in this version; remove the key');
   }
 }

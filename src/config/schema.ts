@@ -253,8 +253,13 @@ const skipRule = strictObject({ table: field(nonEmptyText), events: changeKinds 
 
 const webhook = field((value): string => {
   const result = nonEmptyText(value);
-  if (!/^https?:\/\/[^\s/]/.test(result))
+  const url = URL.canParse(result) ? new URL(result) : null;
+  if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new FieldError('expected a URL, like https://alarms.example/hook');
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new FieldError('must not hold a user name or a password; put a token into its path');
+  }
   return result;
 });
 
@@ -266,9 +271,15 @@ const guardOfRows = strictObject({ delete_rows_over: integer(0, Number.MAX_SAFE_
 const guardOfAlter = strictObject({ alter: field(nonEmptyText) }).transform(
   (map): Guard => ({ is: 'alter', table: map.alter }),
 );
+const unknownGuard = field((): Guard => {
+  throw new FieldError(
+    `expected one of ${GUARDS.join(', ')}, { delete_rows_over: 100000 }, { alter: "shop.%" }`,
+  );
+});
 const guard = chosen<Guard>((value) => {
   if (!isMap(value)) return guardWord;
-  return 'alter' in value ? guardOfAlter : guardOfRows;
+  if ('alter' in value) return guardOfAlter;
+  return 'delete_rows_over' in value ? guardOfRows : unknownGuard;
 });
 
 const target = strictObject({

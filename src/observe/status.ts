@@ -9,6 +9,7 @@ import { errorLine, type PlainError } from '../base/errors.ts';
 import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
 import type { ChannelSnapshot, TargetSnapshot } from '../channel/channel.ts';
 import type { ReaderState } from '../reader/reader-messages.ts';
+import { type GuardsView, guardsView } from './guard-status.ts';
 import { lagSeconds } from './lag.ts';
 import { heldUp, type TargetWishesStatus, targetWishesStatus } from './target-wishes.ts';
 
@@ -51,7 +52,7 @@ export interface ReaderView {
   readonly last_error_code: string | null;
 }
 
-export interface TargetStatus extends TargetWishesStatus {
+export interface TargetStatus extends TargetWishesStatus, GuardsView {
   readonly name: string;
   readonly host: string;
   readonly port: number;
@@ -155,6 +156,7 @@ function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, facts:
     executed_gtid_set: status?.executed ?? null,
     workers: status?.workers ?? target.workers,
     ...targetWishesStatus(target, behind),
+    ...guardsView(target),
     lag_seconds: lag,
     lag_transactions: behind,
     transactions_applied: status?.transactionsApplied ?? 0,

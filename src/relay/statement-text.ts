@@ -21,6 +21,11 @@ export function statementText(buf: Buffer, start: number, end: number, character
   return lookedAt < end && !line.endsWith('…') ? `${line}…` : line;
 }
 
+/** The whole statement buf[start, end) as it may be searched: without its secrets, so that a search cannot guess them. */
+export function searchableText(buf: Buffer, start: number, end: number): string {
+  return masked(buf.toString('utf8', start, end));
+}
+
 function masked(text: string): string {
   const word = SECRET_WORDS.exec(text);
   if (word === null) return text;

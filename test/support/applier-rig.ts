@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ApplierOptions } from '../../src/applier/applier-messages.ts';
 import { ApplierRun, type RunCounters } from '../../src/applier/applier-run.ts';
 import { noneFiltered } from '../../src/applier/filter-counters.ts';
+import type { GuardMatch } from '../../src/applier/guard-scout.ts';
 import { NO_CONTROL } from '../../src/applier/target-control.ts';
 import { type MillraceError, toPlain } from '../../src/base/errors.ts';
 import { type LogFacts, silentLogger } from '../../src/base/runtime.ts';
@@ -64,6 +65,8 @@ export class ApplierRig {
     filtered: noneFiltered(),
   };
   readonly logged: { readonly message: string; readonly facts: LogFacts | undefined }[] = [];
+  /** What guards have found, in every life anew. */
+  readonly guardMatches: GuardMatch[] = [];
   readonly #feed: SourceFeed;
   readonly #writer: RelayLogWriter;
   readonly #options: RigOptions;
@@ -144,7 +147,10 @@ export class ApplierRig {
   async begin(more: Partial<ApplierOptions> = {}): Promise<AppliedLife> {
     const say = (message: string, facts?: LogFacts): void => void this.logged.push({ message, facts });
     const log = { ...silentLogger, debug: say, info: say, warn: say };
-    const run = new ApplierRun(this.applierOptions(more), this.#kind, this.counters, log);
+    const run = new ApplierRun(this.applierOptions(more), this.#kind, this.counters, log, {
+      onControlExecuted: () => {},
+      onGuardMatch: (match) => void this.guardMatches.push(match),
+    });
     try {
       await run.start();
     } catch (error) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { sqlVerb } from '../../../src/binlog/sql-verb.ts';
+import { firstSqlWord, sqlVerb } from '../../../src/binlog/sql-verb.ts';
 
 const verbOf = (sql: string): string => {
   const buf = Buffer.from(`xx${sql}COMMIT`, 'latin1');
@@ -48,6 +48,21 @@ test.each([
   [' ', 'other'],
 ])('"%s" is %s', (sql, verb) => {
   expect(verbOf(sql)).toBe(verb);
+});
+
+test.each([
+  ['DROP TABLE t', 'DROP'],
+  ['  /* c */ drop\ttable t', 'DROP'],
+  ['insert', 'INSERT'],
+  ['/*!40000 DROP TABLE t */', ''],
+  ['(SELECT 1)', ''],
+  ['`DROP` TABLE', ''],
+  ['DROP1 TABLE', ''],
+  ['DROP\xe4', ''],
+  ['ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'ABCDEFGHIJKLMNOPQRST'],
+  ['', ''],
+])('"%s" begins with the word "%s"', (sql, word) => {
+  expect(firstSqlWord(Buffer.from(sql, 'latin1'), 0, sql.length)).toBe(word);
 });
 
 test('bytes of other charsets behind a word belong to it', () => {

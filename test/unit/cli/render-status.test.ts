@@ -102,3 +102,23 @@ test('a long set is cut', () => {
   const last = render({ target: { executed } }).split('\n')[3]!.split('  ').at(-1)!;
   expect(last).toBe('3e11…:1-5,3e11…:1-5,3e11…:1-5,3e11…:1-5…');
 });
+
+test('what guards have found stands below, with what was said of it and when it is due', () => {
+  const match = { guard: 'drop_table', commitMicros: '1700000000000000', dueInMs: 3_300_000 };
+  const lines = render({
+    target: {
+      guards: {
+        open: 9,
+        first: [
+          { ...match, id: 'u:7', what: 'DROP TABLE shop.orders', state: 'waiting' },
+          { ...match, id: 'u:8', what: 'DROP TABLE shop.\u001b[2Jlines', state: 'approved', dueInMs: 0 },
+        ],
+      },
+    },
+  }).split('\n');
+  expect(lines.slice(-3)).toEqual([
+    'orders: target standby: guard drop_table: DROP TABLE shop.orders in u:7, due in 55 min',
+    'orders: target standby: guard drop_table: DROP TABLE shop. [2Jlines in u:8, approved, due now',
+    'orders: target standby: guards have found 7 more',
+  ]);
+});

@@ -58,6 +58,7 @@ export function snapshot(wish: Wish = {}): ChannelSnapshot {
         state: targetState,
         fresh: wish.fresh ?? true,
         delayMs: wish.delayMs ?? 0,
+        alarms: 0,
         wishes: { ...targetWishes([], 'orders', 'standby'), ...wish.wishes },
         status: wish.target === null ? null : { ...applierStatus(targetState), ...wish.target },
       },
@@ -108,5 +109,6 @@ function applierStatus(state: ApplierState): ApplierStatus {
     untilReached: false,
     waiting: null,
     inFlight: 0,
+    guards: { open: 0, first: [] },
   };
 }

@@ -70,6 +70,7 @@ parentPort.on('message', (command) => {
         untilReached: false,
         waiting: null,
         inFlight: 0,
+        guards: { open: 0, first: [] },
       },
     });
   }
