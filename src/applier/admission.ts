@@ -23,9 +23,8 @@ import {
   transactionIdText,
 } from '../binlog/position-set.ts';
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
-import type { RelayPosition } from '../relay/published-end.ts';
 import type { GuardRules } from '../rules/guard-rules.ts';
-import type { DueClock } from './due-clock.ts';
+import type { Dated, DueClock } from './due-clock.ts';
 import type { GuardMatch, GuardScout } from './guard-scout.ts';
 import type { TargetControl, Until } from './target-control.ts';
 
@@ -48,10 +47,8 @@ export type Verdict =
 
 const ADMIT: Verdict = { is: 'admit' };
 
-export interface Candidate {
+export interface Candidate extends Dated {
   readonly id: TransactionId;
-  readonly location: RelayPosition;
-  readonly commitMicros: bigint | null;
 }
 
 export interface AdmissionRules {
@@ -125,7 +122,7 @@ export class Admission {
       if (match !== null) return { is: 'held', match };
     }
     if (this.#delayMs === 0) return null;
-    const dueInMs = due.dueInMs(candidate.commitMicros, this.#delayMs);
+    const dueInMs = due.dueInMs(candidate, this.#delayMs);
     return dueInMs > 0 ? { is: 'due', dueInMs } : null;
   }
 

@@ -3,10 +3,12 @@
  */
 import type { PlainError } from '../base/errors.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
+import type { SourceClockSnapshot } from '../relay/source-clock.ts';
 import type { GuardRules } from '../rules/guard-rules.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import type { Gate } from './admission.ts';
+import type { FilterCounters } from './filter-counters.ts';
 import type { GuardMatch } from './guard-scout.ts';
 import type { TargetControl } from './target-control.ts';
 
@@ -18,6 +20,8 @@ export interface ApplierOptions {
   readonly progress: 'auto' | 'gtid' | 'table';
   readonly workers: number;
   readonly commitOrder: 'source' | 'window' | 'any';
+  /** Transactions in one commit at most; more than 1 needs progress in a table. */
+  readonly coalesce: number;
   /** What the target is said to hold already (source.start), as a text of the source's kind; null: only what it tells itself. */
   readonly startAt: string | null;
   readonly relayDir: string;
@@ -28,6 +32,8 @@ export interface ApplierOptions {
   readonly rules: TargetRules;
   readonly guards: GuardRules;
   readonly control: TargetControl;
+  /** What is known about the source's clock. */
+  readonly sourceClock: SourceClockSnapshot;
 }
 
 /** What may change while the applier lives: handed over whole, each time. */
@@ -46,6 +52,8 @@ export type ApplierCommand =
       readonly settings: ApplierSettings;
       readonly about: readonly string[];
     }
+  /** Something new is known about the source's clock. */
+  | { readonly type: 'clock'; readonly clock: SourceClockSnapshot }
   | { readonly type: 'status'; readonly id: number }
   /** Finish the transactions in flight, then close. Answered by `stopped`. */
   | { readonly type: 'stop' };
@@ -73,13 +81,18 @@ export interface ApplierStatus {
   readonly workers: number;
   readonly transactionsApplied: number;
   readonly rowsApplied: number;
+  readonly filtered: Readonly<FilterCounters>;
   /** Everything published in the relay log is executed on the target. */
   readonly caughtUpWithRelay: boolean;
   /** Source commit time (µs since the epoch, source clock) of the oldest transaction not yet executed; null: none known. */
   readonly pendingCommitMicros: string | null;
-  /** Source commit time (µs) of the last executed transaction, and our wall clock when it was executed. */
+  /** How long ago that was; null: nothing is known to be pending, or its age is not known. */
+  readonly pendingAgeMs: number | null;
+  /** Source commit time (µs) of the last executed transaction. */
   readonly lastCommitMicros: string | null;
-  readonly lastAppliedWallMs: number | null;
+  /** How long ago that was when it was executed (null: not known), and monotonic time of that moment. */
+  readonly lastAgeMs: number | null;
+  readonly lastAppliedAtMs: number | null;
   /** The oldest relay file that this target still needs. */
   readonly neededFile: number;
   /** What the next transaction waits for. */
@@ -105,8 +118,8 @@ export interface GuardView extends Pick<GuardMatch, 'id' | 'guard' | 'what'> {
   readonly state: 'waiting' | 'holding' | 'approved' | 'skipped';
   /** Source commit time, µs. */
   readonly commitMicros: string | null;
-  /** 0: its time has come. */
-  readonly dueInMs: number;
+  /** 0: its time has come; null: not known. */
+  readonly dueInMs: number | null;
 }
 
 /** What waits in the relay log before the gate. */
@@ -117,6 +130,8 @@ export interface Waiting {
   readonly nextDueInMs: number | null;
   /** In the relay log, from the first of it to the published end; null: unknown. */
   readonly bytes: number | null;
+  /** The source's clock is not known: what waits for its time may be late. */
+  readonly blind: boolean;
 }
 
 /** Transactions that the operator has said something about, and that are executed. */
@@ -148,7 +163,7 @@ export type ApplierReport =
   | { readonly type: 'executed'; readonly executed: string }
   | { readonly type: 'needed-file'; readonly fileNumber: number }
   /** A guard has found this, now or (after a start) again. */
-  | { readonly type: 'guard'; readonly match: GuardMatch; readonly dueInMs: number }
+  | { readonly type: 'guard'; readonly match: GuardMatch; readonly dueInMs: number | null }
   | ({ readonly type: 'taken' } & Taken)
   /** Transactions of the control document that are executed on the target. */
   | ({ readonly type: 'control-executed' } & ExecutedIds)

@@ -12,16 +12,14 @@
 import { MillraceError, toPlain } from '../base/errors.ts';
 import { type Logger, sleep, systemClock } from '../base/runtime.ts';
 import { type PositionKind, type PositionSet, transactionIdText } from '../binlog/position-set.ts';
-import { TableMapCache } from '../binlog/table-map-cache.ts';
 import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
 import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import { relayBytesBetween } from '../relay/relay-log-distance.ts';
 import { locate } from '../relay/relay-log-location.ts';
+import type { SourceClockSnapshot } from '../relay/source-clock.ts';
+import { compileRules, type TargetFilter } from '../rules/target-filter.ts';
+import type { TargetRules } from '../rules/target-rules.ts';
 import { controlError } from '../target/apply-error.ts';
-import { ApplySession } from '../target/apply-session.ts';
-import { type Collations, convertText, readCollations } from '../target/collations.ts';
-import { schemaReader } from '../target/ddl-intent.ts';
-import { hexLiteral } from '../target/table-progress.ts';
 import { type Gate, OPEN } from './admission.ts';
 import type {
   ApplierOptions,
@@ -32,42 +30,36 @@ import type {
 } from './applier-messages.ts';
 import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
-import { ApplyWorker } from './apply-worker.ts';
-import { type DueClock, WallDueClock } from './due-clock.ts';
+import type { ApplyUnit } from './apply-unit.ts';
+import { ApplyWorkers } from './apply-workers.ts';
+import { SourceDueClock } from './due-clock.ts';
+import type { FilterCounters } from './filter-counters.ts';
 import type { GuardMatch } from './guard-scout.ts';
 import { LiveSettings } from './live-settings.ts';
 import { LookAhead, NO_MATCHES } from './look-ahead.ts';
-import { PreparedBranches, type PreparedPlace } from './prepared-branches.ts';
-import type { StoredTransaction } from './replay-context.ts';
-import { holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
+import { PreparedBranches } from './prepared-branches.ts';
+import { ProgressCheckpoints } from './progress-checkpoints.ts';
 import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
-import type { Transaction } from './transaction.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
 
 const QUEUE_BYTES = 16 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
 const WINDOW_MAX = 256;
-const BINLOG_BYTES = 512 * 1024;
-/** The base moves up after so much time or so many transactions: the workers' lists of ids stay short. */
-const CHECKPOINT_MS = 1000;
-const CHECKPOINT_TRANSACTIONS = 256;
 const PING_MS = 30_000;
-/** A gate that opens by time is looked at again this often: clocks step. */
-const GATE_LOOK_MS = 1000;
-/** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
-const SQL_FOREIGN_KEYS_SINCE = 90600;
 
 export interface RunCounters {
   transactionsApplied: number;
   rowsApplied: number;
   lastCommitMicros: bigint | null;
-  lastAppliedWallMs: number | null;
+  lastAgeMs: number | null;
+  lastAppliedAtMs: number | null;
+  readonly filtered: FilterCounters;
 }
 
 export interface RunListener {
   onControlExecuted(ids: ExecutedIds): void;
   /** A guard has found it; of an earlier life perhaps too. */
-  onGuardMatch(match: GuardMatch, dueInMs: number): void;
+  onGuardMatch(match: GuardMatch, dueInMs: number | null): void;
 }
 
 export class ApplierRun {
@@ -86,18 +78,17 @@ export class ApplierRun {
   #intake: ApplyIntake | null = null;
   readonly #settings: LiveSettings;
   readonly #listener: RunListener;
-  readonly #due: DueClock = new WallDueClock(systemClock);
+  readonly #due: SourceDueClock;
   #lookAhead: LookAhead | null = null;
-  #workers: ApplyWorker[] = [];
-  readonly #idle: ApplyWorker[] = [];
-  readonly #scheduler: ApplyScheduler<Transaction>;
+  /** The rules that `filter` was compiled from. */
+  #compiled: { readonly rules: TargetRules; readonly filter: TargetFilter | null } | null = null;
+  #workers: ApplyWorkers | null = null;
+  readonly #scheduler: ApplyScheduler<ApplyUnit>;
   #closing = false;
   #wake: () => void = () => {};
   #failure: unknown = null;
-  readonly #tableMaps = new TableMapCache();
-  #collations: Promise<Collations> | null = null;
-  #sinceCheckpoint = 0;
-  #checkpointDue: () => void = () => {};
+  /** Null: progress is not kept in a table. */
+  #checkpoints: ProgressCheckpoints | null = null;
 
   constructor(
     options: ApplierOptions,
@@ -113,8 +104,10 @@ export class ApplierRun {
     this.counters = counters;
     this.#log = log;
     this.#published = new PublishedEnd(options.published);
-    this.#scheduler = new ApplyScheduler<Transaction>({
-      // Without GTIDs the one thing known of progress is a position: transactions are applied one by one.
+    this.#due = new SourceDueClock(systemClock, () => this.#published.read());
+    this.#due.learn(options.sourceClock);
+    this.#scheduler = new ApplyScheduler<ApplyUnit>({
+      // Without GTIDs the one thing known of progress is a position: units are applied one by one.
       workers: kind === 'position' ? 1 : options.workers,
       commitOrder: kind === 'position' ? 'source' : options.commitOrder,
       windowMax: WINDOW_MAX,
@@ -137,7 +130,17 @@ export class ApplierRun {
   }
 
   get pendingCommitMicros(): bigint | null {
-    return (this.#scheduler.oldest ?? this.#intake?.next)?.commitMicros ?? null;
+    return this.#pending?.commitMicros ?? null;
+  }
+
+  /** Null: nothing is pending, or it is not known. */
+  get pendingAgeMs(): number | null {
+    const pending = this.#pending;
+    return pending === null ? null : this.#due.ageMs(pending);
+  }
+
+  get #pending() {
+    return this.#intake?.oldest ?? this.#intake?.next ?? null;
   }
 
   /** The oldest relay file still needed: by what is in flight, being read, or prepared and undecided. */
@@ -150,7 +153,11 @@ export class ApplierRun {
   /** What the next transaction waits for. Held: when everything before it is applied. */
   get gate(): Gate {
     const gate = this.#intake?.gate ?? OPEN;
-    return gate.is === 'held' && !this.#scheduler.idle ? OPEN : gate;
+    if (gate.is === 'held' && !this.#scheduler.idle) return OPEN;
+    const next = this.#intake?.next ?? null;
+    if (gate.is !== 'due' || next === null) return gate;
+    const { control, delayMs } = this.#settings.current;
+    return { is: 'due', dueInMs: this.#due.dueInMs(next, control.delayMs ?? delayMs) };
   }
 
   get untilReached(): boolean {
@@ -170,6 +177,7 @@ export class ApplierRun {
       nextId: transactionIdText(next.id),
       nextDueInMs: gate.is === 'due' ? gate.dueInMs : null,
       bytes: relayBytesBetween(this.#options.relayDir, next.location, this.#published.read()),
+      blind: gate.is === 'due' && this.#due.blind,
     };
   }
 
@@ -185,6 +193,7 @@ export class ApplierRun {
       kind: this.#kind,
       scheduler: this.#scheduler,
       due: this.#due,
+      coalesce: this.#options.coalesce,
       scout: () => this.#lookAhead?.scout ?? null,
     });
     this.#lookAhead = new LookAhead({
@@ -193,12 +202,21 @@ export class ApplierRun {
       versionNumber: target.facts.versionNumber,
       executed: target.executed,
       settings: this.#settings,
-      due: this.#due,
       log: this.#log,
+      filter: () => this.#filter,
+      ageMs: (dated) => this.#due.ageMs(dated),
       isBusy: () => this.#scheduler.inFlight > 0,
       onMatch: (match, dueInMs) => this.#listener.onGuardMatch(match, dueInMs),
       onMoved: () => this.#wake(),
     });
+    if (target.progress.kind === 'table') {
+      this.#checkpoints = new ProgressCheckpoints({
+        progress: target.progress,
+        prefix: () => this.#intake!.prefix,
+        isOver: () => this.#ended.aborted,
+        onFailed: (error) => this.#fail(error),
+      });
+    }
     this.#tellExecuted();
     for (const { xid, ...place } of target.prepared) this.#prepared.add(xid, place);
     return target.executed.set;
@@ -207,33 +225,32 @@ export class ApplierRun {
   /** Applies until `stop`. */
   async run(): Promise<void> {
     const ping = setInterval(() => void this.#ping(), PING_MS);
-    const checkpoint = this.#target?.progress.kind === 'table' ? this.#checkpoints() : Promise.resolve();
+    const checkpoint = this.#checkpoints?.run() ?? Promise.resolve();
     try {
-      await this.#openWorkers();
+      const workers = await this.#openWorkers();
       const cursor = await this.#openCursor();
       if (cursor !== null) {
         try {
           this.#intake!.readFrom(new TransactionAssembler(cursor, this.#target!.executed));
           this.#useSettings();
-          await this.#pump(this.#intake!);
+          await this.#pump(this.#intake!, workers);
         } finally {
           await this.#lookAhead?.end();
           cursor.close();
         }
       }
       this.#stop.abort();
-      this.#checkpointDue();
+      this.#checkpoints?.hurry();
       await checkpoint;
       if (this.#failure !== null) throw this.#failure;
-      if (this.#target?.progress.kind === 'table')
-        await this.#target.progress.checkpoint(this.#intake!.prefix);
+      if (this.#checkpoints !== null) await this.#target!.progress.checkpoint(this.#intake!.prefix);
     } catch (error) {
       this.#fail(error);
       throw this.#failure;
     } finally {
       clearInterval(ping);
       this.#stop.abort();
-      this.#checkpointDue();
+      this.#checkpoints?.hurry();
       await checkpoint.catch(() => {});
     }
   }
@@ -242,7 +259,7 @@ export class ApplierRun {
   stop(): void {
     this.#stop.abort();
     if (this.#target === null) this.#broken.abort();
-    this.#checkpointDue();
+    this.#checkpoints?.hurry();
     this.#wake();
   }
 
@@ -252,66 +269,47 @@ export class ApplierRun {
     this.#stop.abort();
     // A new life begins with the new rules.
     this.#settings.drained();
-    const graceful = this.#failure === null;
-    await Promise.all(
-      this.#workers.map((worker) => (graceful ? worker.session.end() : worker.session.destroy())),
-    );
+    await this.#workers?.close(this.#failure === null);
     this.#target?.control.close();
   }
 
   // ---- setting up
 
-  async #openWorkers(): Promise<void> {
-    const { endpoint } = this.#options;
-    const facts = this.#target!.facts;
-    const count = this.#kind === 'position' ? 1 : this.#options.workers;
-    const opened = await Promise.allSettled(
-      Array.from({ length: count }, () => ApplySession.open(endpoint, facts, this.#ended)),
-    );
-    const failed = opened.find((each) => each.status === 'rejected');
-    for (const [index, each] of opened.entries()) {
-      if (each.status !== 'fulfilled') continue;
-      const worker = new ApplyWorker(each.value, this.#replayContext(index + 1), {
-        rows: {
-          bytesMax: Math.min(BINLOG_BYTES, Math.floor(facts.maxAllowedPacket / 2)),
-          knowsSqlForeignKeys: facts.flavour === 'mysql' && facts.versionNumber >= SQL_FOREIGN_KEYS_SINCE,
-        },
-        log: this.#log,
-        signal: this.#broken.signal,
-        stopping: () => this.#stop.signal.aborted,
-        standAlone: (transaction) => this.#standAlone(transaction),
-        ranAlone: (transaction) => this.#scheduler.ranAlone(transaction),
-      });
-      this.#workers.push(worker);
+  async #openWorkers(): Promise<ApplyWorkers> {
+    const { endpoint, relayDir, channel, workers } = this.#options;
+    const crew = new ApplyWorkers({
+      endpoint,
+      relayDir,
+      channel,
+      count: this.#kind === 'position' ? 1 : workers,
+      target: this.#target!,
+      published: this.#published,
+      prepared: this.#prepared,
+      filter: () => this.#filter,
+      filtered: this.counters.filtered,
+      log: this.#log,
+      ended: this.#ended,
+      broken: this.#broken.signal,
+      stopping: () => this.#stop.signal.aborted,
+      standAlone: (unit) => this.#standAlone(unit),
+      ranAlone: (unit) => this.#scheduler.ranAlone(unit),
       // A target that is gone is noticed at once, also while there is nothing to apply: no lag of 0 that is not true.
-      each.value.onLost((error) => {
+      onLost: (error) => {
         if (!this.#closing) this.#fail(error);
-      });
-      this.#idle.push(worker);
-    }
-    if (failed?.status === 'rejected') throw failed.reason;
+      },
+    });
+    this.#workers = crew;
+    await crew.open();
+    return crew;
   }
 
-  #replayContext(worker: number) {
-    const { relayDir, channel } = this.#options;
-    const published = this.#published;
-    const { createdBefore } = this.#target!;
-    return {
-      facts: this.#target!.facts,
-      progress: this.#target!.progress,
-      worker,
-      channel: hexLiteral(channel),
-      createdBefore,
-      rules: () => this.#settings.current.rules,
-      tableMaps: this.#tableMaps,
-      prepared: this.#prepared,
-      collations: () => (this.#collations ??= readCollations(this.#target!.control, this.#target!.facts)),
-      convert: (utf8: Buffer, charset: string) => convertText(this.#target!.control, utf8, charset),
-      readSchemas: schemaReader(this.#target!.control),
-      readTransaction: (location: Parameters<typeof readStoredTransaction>[2]): StoredTransaction =>
-        readStoredTransaction(relayDir, published, location),
-      holdsTransaction: (place: PreparedPlace) => holdsTransaction(relayDir, published, place, place.id),
-    };
+  /** The rules as they are now, compiled for this target; null: no rule is active. */
+  get #filter(): TargetFilter | null {
+    const { rules } = this.#settings.current;
+    if (this.#compiled?.rules !== rules) {
+      this.#compiled = { rules, filter: compileRules(rules, this.#target!.facts) };
+    }
+    return this.#compiled.filter;
   }
 
   /** Null: told to stop before the relay log had anything. */
@@ -372,9 +370,15 @@ export class ApplierRun {
     if (ids !== null) this.#listener.onControlExecuted(ids);
   }
 
+  /** What waits for its time may be due earlier, or later, than was known. */
+  learnClock(clock: SourceClockSnapshot): void {
+    this.#due.learn(clock);
+    if (this.#intake?.gate.is === 'due') this.#wake();
+  }
+
   // ---- the pump
 
-  async #pump(intake: ApplyIntake): Promise<void> {
+  async #pump(intake: ApplyIntake, workers: ApplyWorkers): Promise<void> {
     for (;;) {
       if (this.#failure !== null) throw this.#failure;
       const stopping = this.#stop.signal.aborted;
@@ -383,7 +387,7 @@ export class ApplierRun {
       const seen = this.#published.read();
       const closed = stopping || this.#drains();
       const filled = closed ? 'full' : intake.fill();
-      if (!closed) this.#dispatch();
+      if (!closed) this.#dispatch(workers);
       this.#lookAhead?.notice(this.gate);
       this.#tellExecuted();
       if (filled === 'slice') {
@@ -394,47 +398,47 @@ export class ApplierRun {
     }
   }
 
-  #dispatch(): void {
+  #dispatch(workers: ApplyWorkers): void {
     for (;;) {
-      const transaction = this.#scheduler.takeReady();
-      if (transaction === null) return;
-      const worker = this.#idle.pop()!;
-      void worker.apply(transaction).then(
-        (rows) => this.#finished(worker, transaction, rows),
+      const unit = this.#scheduler.takeReady();
+      if (unit === null) return;
+      void workers.apply(unit).then(
+        (rows) => this.#finished(unit, rows),
         (error: unknown) => this.#fail(error),
       );
     }
   }
 
-  #finished(worker: ApplyWorker, transaction: Transaction, rows: number | null): void {
-    this.#idle.push(worker);
+  #finished(unit: ApplyUnit, rows: number | null): void {
     if (rows === null) {
-      this.#scheduler.givenUp(transaction);
+      this.#scheduler.givenUp(unit);
       this.#wake();
       return;
     }
-    this.#scheduler.committed(transaction);
+    this.#scheduler.committed(unit);
     const { counters } = this;
-    counters.transactionsApplied += 1;
+    counters.transactionsApplied += unit.members.length;
     counters.rowsApplied += rows;
-    counters.lastCommitMicros = transaction.commitMicros;
-    counters.lastAppliedWallMs = systemClock.wallMs();
+    const last = unit.members.at(-1)!;
+    counters.lastCommitMicros = last.commitMicros;
+    counters.lastAgeMs = this.#due.ageMs(last);
+    counters.lastAppliedAtMs = systemClock.monotonicMs();
     this.#advance();
     this.#wake();
   }
 
   /** Moves the executed prefix up to the scheduler's low-water mark. */
   #advance(): void {
-    this.#sinceCheckpoint += this.#intake!.advance();
-    const done = this.#scheduler.oldest?.location ?? this.#intake!.place;
+    const count = this.#intake!.advance();
+    this.#checkpoints?.count(count);
+    const done = this.#intake!.oldest?.location ?? this.#intake!.place;
     if (done !== null) this.#lookAhead?.forgetBefore(done);
-    if (this.#sinceCheckpoint >= CHECKPOINT_TRANSACTIONS) this.#checkpointDue();
   }
 
-  async #standAlone(transaction: Transaction): Promise<void> {
-    this.#scheduler.standAlone(transaction);
+  async #standAlone(unit: ApplyUnit): Promise<void> {
+    this.#scheduler.standAlone(unit);
     const signal = this.#ended;
-    while (!this.#scheduler.mayStandAlone(transaction) && !signal.aborted) await sleep(2, signal);
+    while (!this.#scheduler.mayStandAlone(unit) && !signal.aborted) await sleep(2, signal);
   }
 
   #waitForWork(filled: Filled, seen: RelayPosition): Promise<void> {
@@ -453,44 +457,25 @@ export class ApplierRun {
     // Only at the end of what is published does a longer relay log mean work.
     if (filled === 'end') return this.#published.wait(seen, { signal });
     const gate = this.#intake!.gate;
-    if (filled === 'waiting' && gate.is === 'due') return sleep(Math.min(gate.dueInMs, GATE_LOOK_MS), signal);
+    if (filled === 'waiting' && gate.is === 'due') return sleep(Math.ceil(gate.dueInMs), signal);
     return null;
   }
 
   #fail(error: unknown): void {
     this.#failure ??= controlError(error);
     this.#broken.abort();
-    this.#checkpointDue();
+    this.#checkpoints?.hurry();
     this.#wake();
-    for (const worker of this.#workers) worker.session.destroy();
+    this.#workers?.destroy();
   }
 
   // ---- beside the pump
-
-  async #checkpoints(): Promise<void> {
-    let last = '';
-    while (!this.#stop.signal.aborted && this.#failure === null) {
-      const due = new AbortController();
-      this.#checkpointDue = () => due.abort();
-      await sleep(CHECKPOINT_MS, due.signal);
-      this.#sinceCheckpoint = 0;
-      const prefix = this.#intake!.prefix.clone();
-      const text = prefix.toString();
-      if (text === last || this.#failure !== null) continue;
-      last = text;
-      try {
-        await this.#target!.progress.checkpoint(prefix);
-      } catch (error) {
-        this.#fail(error);
-      }
-    }
-  }
 
   /** Keeps idle sessions alive, and notices when the target is gone while there is nothing to apply. */
   async #ping(): Promise<void> {
     try {
       await this.#target?.control.query('DO 0', 'ping the target');
-      await Promise.all(this.#idle.map((worker) => worker.session.ping()));
+      await this.#workers?.ping();
     } catch (error) {
       this.#log.debug('a ping of the target failed', { error: toPlain(error).message });
       this.#fail(error);

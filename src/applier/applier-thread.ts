@@ -12,6 +12,7 @@ import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
 import { ApplierRun, type RunCounters } from './applier-run.ts';
 import type { Lateness } from './apply-intake.ts';
+import { noneFiltered } from './filter-counters.ts';
 import { NO_MATCHES } from './look-ahead.ts';
 
 const NEEDED_FILE_MS = 1000;
@@ -25,7 +26,9 @@ class ApplierThread {
     transactionsApplied: 0,
     rowsApplied: 0,
     lastCommitMicros: null,
-    lastAppliedWallMs: null,
+    lastAgeMs: null,
+    lastAppliedAtMs: null,
+    filtered: noneFiltered(),
   };
   #machine = APPLIER_IDLE;
   #kind: PositionKind | null = null;
@@ -57,6 +60,10 @@ class ApplierThread {
         return;
       case 'settings':
         this.#takeSettings(command);
+        return;
+      case 'clock':
+        this.#options = { ...this.#options, sourceClock: command.clock };
+        this.#run?.learnClock(command.clock);
         return;
       case 'status':
         this.#port.post({ type: 'status', id: command.id, status: this.#status() });
@@ -139,7 +146,7 @@ class ApplierThread {
 
   #status(): ApplierStatus {
     const run = this.#run;
-    const { transactionsApplied, rowsApplied, lastCommitMicros, lastAppliedWallMs } = this.#counters;
+    const { lastCommitMicros, filtered, ...counters } = this.#counters;
     return {
       state: this.#machine.state,
       lastError: this.#lastError,
@@ -147,12 +154,12 @@ class ApplierThread {
       progress: run?.progressKind ?? this.#progressKind,
       executed: run?.executedText ?? this.#executed,
       workers: this.#options.workers,
-      transactionsApplied,
-      rowsApplied,
+      ...counters,
+      filtered: { ...filtered },
       caughtUpWithRelay: run?.caughtUpWithRelay ?? false,
       pendingCommitMicros: run?.pendingCommitMicros?.toString() ?? null,
+      pendingAgeMs: run?.pendingAgeMs ?? null,
       lastCommitMicros: lastCommitMicros?.toString() ?? null,
-      lastAppliedWallMs,
       neededFile: run?.neededFile ?? this.#neededFile,
       gate: run?.gate ?? OPEN,
       untilReached: run?.untilReached ?? false,

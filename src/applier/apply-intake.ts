@@ -1,7 +1,7 @@
 /**
  * The way of transactions from the relay log into the scheduler, past the admission; and which prefix of the log is executed.
  *
- *   assembler ──▶ (returned) ──▶ slot ── admission ──▶ scheduler
+ *   assembler ──▶ (returned) ──▶ slot ── admission ──▶ units ──▶ scheduler
  *
  * One transaction at most waits in the slot for its admission, and nothing behind it is read. When the operator's wishes
  * change, what was admitted and has not started is taken back and decided upon again, in order: a wish takes effect at the
@@ -24,6 +24,7 @@ import type { Executed } from '../target/progress.ts';
 import { Admission, type Gate, OPEN } from './admission.ts';
 import type { ApplierSettings, ExecutedIds, Taken } from './applier-messages.ts';
 import type { ApplyScheduler } from './apply-scheduler.ts';
+import { type ApplyUnit, type ClosedUnit, UnitBuilder } from './apply-unit.ts';
 import type { DueClock } from './due-clock.ts';
 import type { GuardScout } from './guard-scout.ts';
 import type { TargetControl } from './target-control.ts';
@@ -32,6 +33,8 @@ import type { Assembled } from './transaction-assembler.ts';
 
 /** Transactions passed over because they are executed; then the prefix is moved, so that they are not kept. */
 const PASSED_MAX = 4096;
+/** Transactions that commit together hold no more than this. */
+const UNIT_BYTES = 2 * 1024 * 1024;
 
 /** The assembler, as far as this needs it. */
 export interface TransactionSource {
@@ -44,7 +47,9 @@ export interface TransactionSource {
 
 export interface IntakeSurroundings {
   readonly kind: PositionKind;
-  readonly scheduler: ApplyScheduler<Transaction>;
+  readonly scheduler: ApplyScheduler<ApplyUnit>;
+  /** Transactions in one commit at most. */
+  readonly coalesce: number;
   readonly due: DueClock;
   /** Asked at each change of the settings. Null: no guard is on. */
   scout(): GuardScout | null;
@@ -53,9 +58,10 @@ export interface IntakeSurroundings {
 /** Whether wishes about transactions came too late. */
 export type Lateness = Omit<Taken, 'revision'>;
 
-/** An entry of what is to become part of the executed prefix: not before `after` transactions are all committed. */
+/** An entry of what is to become part of the executed prefix: not before the first `after` units are all committed. */
 interface Passed {
   readonly id: TransactionId;
+  /** Units. */
   readonly after: number;
   /** It was admitted here; else it was executed before. */
   readonly admitted: boolean;
@@ -78,7 +84,8 @@ export type Filled =
 export class ApplyIntake {
   /** The executed prefix: grows in the relay log's order. */
   readonly prefix: PositionSet;
-  readonly #scheduler: ApplyScheduler<Transaction>;
+  readonly #scheduler: ApplyScheduler<ApplyUnit>;
+  readonly #units: UnitBuilder;
   readonly #around: IntakeSurroundings;
   readonly #executed: Executed;
   #source: TransactionSource | null = null;
@@ -86,7 +93,8 @@ export class ApplyIntake {
   #slot: Transaction | null = null;
   #returned: Returned[] = [];
   #passed: Passed[] = [];
-  #admitted = 0;
+  /** Units that the scheduler was given. */
+  #scheduled = 0;
   #atEnd = false;
   #gate: Gate = OPEN;
   /** Source commit time of the newest transaction of the prefix, as far as it was seen. */
@@ -100,6 +108,7 @@ export class ApplyIntake {
   constructor(executed: Executed, settings: ApplierSettings, around: IntakeSurroundings) {
     this.#around = around;
     this.#scheduler = around.scheduler;
+    this.#units = new UnitBuilder(around.coalesce, UNIT_BYTES);
     this.#executed = executed;
     this.prefix = executed.set.clone();
     this.#admission = this.#admissionBy(settings);
@@ -166,6 +175,11 @@ export class ApplyIntake {
     return null;
   }
 
+  /** The oldest transaction that is admitted and not known to be committed. */
+  get oldest(): Transaction | null {
+    return this.#scheduler.oldest?.members[0] ?? this.#units.oldest;
+  }
+
   /** Where the transaction begins that is decided upon next; null: nothing is read yet. */
   get place(): RelayPosition | null {
     return this.next?.location ?? this.#source?.place ?? null;
@@ -173,7 +187,7 @@ export class ApplyIntake {
 
   /** The oldest relay file that is still needed; 0: not known yet. */
   get neededFile(): number {
-    const oldest = this.#scheduler.oldest ?? this.next;
+    const oldest = this.oldest ?? this.next;
     return oldest?.location.fileNumber ?? this.#source?.fileNumber ?? 0;
   }
 
@@ -197,6 +211,7 @@ export class ApplyIntake {
       const next = this.#take();
       switch (next.is) {
         case 'end':
+          this.#schedule(this.#units.close());
           this.#atEnd = true;
           this.#gate = this.#admission.standing();
           this.advance();
@@ -204,12 +219,14 @@ export class ApplyIntake {
         case 'slice':
           return 'slice';
         case 'executed':
+          this.#schedule(this.#units.close());
           this.#pass(next.id, false, next.commitMicros);
           if (this.#passed.length % PASSED_MAX === 0) this.advance();
           break;
         case 'transaction':
           this.#atEnd = false;
           if (!this.#admit(next.transaction)) {
+            this.#schedule(this.#units.close());
             this.advance();
             return 'waiting';
           }
@@ -238,22 +255,28 @@ export class ApplyIntake {
     }
     this.#gate = OPEN;
     const skip = verdict.is === 'skip' ? verdict.reason : null;
-    this.#admitted += 1;
+    this.#schedule(this.#units.add(transaction.skip === skip ? transaction : { ...transaction, skip }));
     this.#pass(transaction.id, true, transaction.commitMicros);
-    this.#scheduler.admit(transaction.skip === skip ? transaction : { ...transaction, skip });
     return true;
   }
 
+  #schedule(units: readonly ClosedUnit[]): void {
+    for (const unit of units) this.#scheduler.admit({ ...unit, ordinal: this.#scheduled++ });
+  }
+
+  /** The last transaction stands in the last unit, or in the one that is still open. */
   #pass(id: TransactionId, admitted: boolean, commitMicros: bigint | null): void {
-    this.#passed.push({ id, after: this.#admitted, admitted, commitMicros });
+    const after = this.#scheduled + (this.#units.waiting > 0 ? 1 : 0);
+    this.#passed.push({ id, after, admitted, commitMicros });
   }
 
   /** What was admitted and has not started is decided upon again. */
   takeBack(): void {
-    const back = this.#scheduler.takeBack();
+    const units = this.#scheduler.takeBack();
+    const back = [...units.flatMap(({ members }) => members), ...this.#units.takeBack()];
     if (back.length === 0) return;
-    this.#admitted -= back.length;
-    const cut = this.#passed.findIndex(({ after }) => after > this.#admitted);
+    this.#scheduled -= units.length;
+    const cut = this.#passed.findIndex(({ after }) => after > this.#scheduled);
     const returned: Returned[] = this.#passed.splice(cut).map(({ id, admitted, commitMicros }) => {
       if (!admitted) return { is: 'executed', id, commitMicros };
       return { is: 'transaction', transaction: back.shift()! };

@@ -1,8 +1,16 @@
 /**
- * Which transaction may run next: the source's logical clock, windows, barriers. No I/O, no timers.
+ * Which unit of work (a transaction, or several that commit together) may run next: what it may conflict with, windows. No
+ * I/O, no timers.
  *
- * A transaction T (last_committed, sequence_number) may start when every transaction with a sequence_number up to
- * T.last_committed has committed (MySQL's LOGICAL_CLOCK rule, sql/rpl_mta_submode.cc). Dispatch never skips the head
+ * A unit says what it must not overlap with in one of three ways (`Conflicts`):
+ *   clock     T (last_committed, sequence_number) may start when every transaction with a sequence_number up to
+ *             T.last_committed has committed (MySQL's LOGICAL_CLOCK rule, sql/rpl_mta_submode.cc); a clock that begins anew
+ *             waits for everything of the clock before
+ *   keys      two units that change a key in common may not overlap
+ *   barrier   it runs alone (DDL, XA, statements, a transaction too large for memory)
+ * Units that say it in different ways may not overlap.
+ *
+ * Dispatch never skips the head
  * of the queue: everything dispatched before T stands before T in the source, so looking at what is in flight decides,
  * and a head that waits can never be waited for by something behind it (no dead-lock by order).
  *
@@ -10,8 +18,6 @@
  * one opens only when nothing is in flight, so every window's end is a consistent prefix of the source. With nearly
  * nothing queued the window is one transaction: the source's order is kept when caught up.
  *   commit_order source → windows of one; window → up to `windowMax`; any → no windows, the logical clock alone.
- *
- * A barrier (DDL, XA, statements, a transaction too large for memory, a clock that restarts) runs alone.
  *
  * Standing alone. A transaction that failed may ask for a second try after everything before it has committed and
  * with nothing else running (`standAlone`): an error is believed only then, or when nothing ran beside it from its start
@@ -24,15 +30,33 @@
  */
 import { assert } from '../base/errors.ts';
 
+export interface ClockConflicts {
+  readonly by: 'clock';
+  /** Names the clock that the numbers belong to: they restart with every binary log file of the source. */
+  readonly clock: number;
+  readonly lastCommitted: number;
+  /** Of its first and of its last transaction: one number for a single one. */
+  readonly firstSequence: number;
+  readonly sequenceNumber: number;
+}
+
+export interface KeyConflicts {
+  readonly by: 'keys';
+  /** Hashes of what it changes. */
+  readonly keys: ReadonlySet<bigint>;
+}
+
+export interface Barrier {
+  readonly by: 'barrier';
+  readonly why: string;
+}
+
+export type Conflicts = ClockConflicts | KeyConflicts | Barrier;
+
 export interface Schedulable {
   /** Position in admission order, counted from 0 without gaps. */
   readonly ordinal: number;
-  readonly lastCommitted: number;
-  readonly sequenceNumber: number;
-  /** Names the clock the two numbers belong to: they restart with every binary log file of the source. */
-  readonly clock: number;
-  /** Why it must run alone; null: it need not. */
-  readonly barrier: string | null;
+  readonly conflicts: Conflicts;
   /** Memory held until it is committed. */
   readonly bytes: number;
 }
@@ -100,11 +124,10 @@ export class ApplyScheduler<T extends Schedulable> {
 
   #mayStart(head: T): boolean {
     if (this.#inFlight.size === 0) return true;
-    if (this.#inFlight.size >= this.#limits.workers || head.barrier !== null) return false;
+    if (this.#inFlight.size >= this.#limits.workers) return false;
     if (this.#inWindow >= this.#windowSize()) return false;
     for (const running of this.#inFlight) {
-      if (running.barrier !== null || running.clock !== head.clock) return false;
-      if (running.sequenceNumber <= head.lastCommitted) return false;
+      if (mustNotOverlap(running.conflicts, head.conflicts)) return false;
     }
     return true;
   }
@@ -185,4 +208,19 @@ export class ApplyScheduler<T extends Schedulable> {
   get oldest(): T | null {
     return this.#pending[0] ?? null;
   }
+}
+
+/** `later` stands behind `earlier` in the source. */
+function mustNotOverlap(earlier: Conflicts, later: Conflicts): boolean {
+  if (earlier.by === 'clock' && later.by === 'clock') {
+    return earlier.clock !== later.clock || earlier.firstSequence <= later.lastCommitted;
+  }
+  if (earlier.by === 'keys' && later.by === 'keys') return haveCommon(earlier.keys, later.keys);
+  return true;
+}
+
+function haveCommon(one: ReadonlySet<bigint>, other: ReadonlySet<bigint>): boolean {
+  const [few, many] = one.size <= other.size ? [one, other] : [other, one];
+  for (const key of few) if (many.has(key)) return true;
+  return false;
 }

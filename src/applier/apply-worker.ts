@@ -1,5 +1,6 @@
 /**
- * Applies transactions one at a time in its own session, and decides what an error means for the transaction.
+ * Applies units (a transaction, or several that commit together) one at a time in its own session, and decides what an
+ * error means. When several fail together, their members are applied one by one: an error is one transaction's.
  *
  *   connection lost     not decided here: the whole applier reconnects, asks the target what it has, and begins there
  *   transient           rolled back, tried again after a jittered pause (a deadlock, a lock wait, a full disk)
@@ -12,11 +13,13 @@ import { MillraceError } from '../base/errors.ts';
 import { backoffMs, type Logger, sleep } from '../base/runtime.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import type { ApplySession } from '../target/apply-session.ts';
+import type { ApplyUnit } from './apply-unit.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
 import { replayEmpty } from './empty-replay.ts';
-import { slabEvents } from './event-slab.ts';
+import { joinedEvents } from './event-slab.ts';
+import { addFiltered, type FilterCounters } from './filter-counters.ts';
 import type { ReplayContext } from './replay-context.ts';
-import type { Transaction } from './transaction.ts';
+import type { EventView, Transaction } from './transaction.ts';
 import { TransactionReplay } from './transaction-replay.ts';
 import { branchLiteral } from './xa-branch.ts';
 
@@ -41,12 +44,14 @@ export interface ApplyWorkerSurroundings {
   readonly rows: BinlogStatementOptions;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Of all workers. */
+  readonly filtered: FilterCounters;
   /** The applier is told to stop. */
   stopping(): boolean;
-  /** Resolves when nothing else is in flight and everything before the transaction is committed, or when told to stop. */
-  standAlone(transaction: Transaction): Promise<void>;
+  /** Resolves when nothing else is in flight and everything before the unit is committed, or when told to stop. */
+  standAlone(unit: ApplyUnit): Promise<void>;
   /** Everything before it was committed when it started, and nothing has started beside it until now. */
-  ranAlone(transaction: Transaction): boolean;
+  ranAlone(unit: ApplyUnit): boolean;
 }
 
 export class ApplyWorker {
@@ -66,49 +71,92 @@ export class ApplyWorker {
   }
 
   /** Returns the number of rows applied; null: given up. @throws what the applier has to decide about. */
-  async apply(transaction: Transaction): Promise<number | null> {
+  async apply(unit: ApplyUnit): Promise<number | null> {
+    if (unit.members.length > 1) {
+      const together = await this.#applyTogether(unit);
+      if (together !== null) return together;
+    }
+    let rows = 0;
+    for (const member of unit.members) {
+      // What is committed of a unit stays committed: the next life finds it in the progress row.
+      const applied = await this.#applyMember(unit, member);
+      if (applied === null) return null;
+      rows += applied;
+    }
+    return rows;
+  }
+
+  /** One try. Null: it failed and nothing of it is kept; its members are applied one by one, and the one at fault will tell. */
+  async #applyTogether(unit: ApplyUnit): Promise<number | null> {
+    try {
+      return await this.#applyOnce(unit.members);
+    } catch (error) {
+      await this.#rollBack(error, null);
+      this.#around.log.debug('transactions failed together and are tried one by one', {
+        transaction: transactionIdText(unit.members[0]!.id),
+        error: (error as Error).message,
+      });
+      return null;
+    }
+  }
+
+  async #applyMember(unit: ApplyUnit, transaction: Transaction): Promise<number | null> {
     let alone = false;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#applyOnce(transaction);
+        return await this.#applyOnce([transaction]);
       } catch (error) {
-        if (!(error instanceof MillraceError) || this.session.lost !== null) throw this.session.lost ?? error;
-        const ranAlone = this.#around.ranAlone(transaction);
-        await this.session.rollback(transaction.xid === null ? null : branchLiteral(transaction.xid));
-        if (this.#around.signal.aborted || NOT_ABOUT_ORDER.has(error.code)) throw error;
+        const ranAlone = this.#around.ranAlone(unit);
+        const failure = await this.#rollBack(error, transaction.xid);
         // Its DDL ran and is committed: only a look at the schemas, as after a crash, may decide how it goes on.
-        if (this.#replay?.ranDdl && error.code === 'APPLY_TRANSIENT') throw error;
-        const transient = error.code === 'APPLY_TRANSIENT';
+        if (this.#replay?.ranDdl && failure.code === 'APPLY_TRANSIENT') throw failure;
+        const transient = failure.code === 'APPLY_TRANSIENT';
         if (this.#around.stopping() && (transient || !(alone || ranAlone))) return null;
         if (transient) {
-          if (attempt > TRANSIENT_RETRIES) throw error;
+          if (attempt > TRANSIENT_RETRIES) throw failure;
           await sleep(backoffMs(attempt, Math.random(), RETRY_BASE_MS, RETRY_MAX_MS), this.#around.signal);
           continue;
         }
-        if (alone || ranAlone) throw error;
+        if (alone || ranAlone) throw failure;
         this.#around.log.debug('a transaction failed beside others and is tried alone', {
           transaction: transactionIdText(transaction.id),
-          error: error.message,
+          error: failure.message,
         });
-        await this.#around.standAlone(transaction);
-        if (this.#around.signal.aborted) throw error;
+        await this.#around.standAlone(unit);
+        if (this.#around.signal.aborted) throw failure;
         if (this.#around.stopping()) return null;
         alone = true;
       }
     }
   }
 
-  async #applyOnce(transaction: Transaction): Promise<number> {
-    const context = this.#context;
-    const replay = new TransactionReplay(context, this.session, transaction, this.#around.rows);
+  /** @throws when the session is lost, or when the error says nothing about the order in which transactions ran. */
+  async #rollBack(error: unknown, xid: string | null): Promise<MillraceError> {
+    if (!(error instanceof MillraceError) || this.session.lost !== null) throw this.session.lost ?? error;
+    await this.session.rollback(xid === null ? null : branchLiteral(xid));
+    if (this.#around.signal.aborted || NOT_ABOUT_ORDER.has(error.code)) throw error;
+    return error;
+  }
+
+  async #applyOnce(members: readonly Transaction[]): Promise<number> {
+    const replay = new TransactionReplay(this.#context, this.session, members, this.#around.rows);
     this.#replay = replay;
-    const events =
-      transaction.events === null
-        ? context.readTransaction(transaction.location).events
-        : slabEvents(transaction.events);
-    if (transaction.skip === null) await replay.run(events);
-    else await replayEmpty({ context, session: this.session, tx: transaction, facts: replay.facts }, events);
-    context.progress.recorded(transaction.id, context.worker);
+    const events = this.#events(members);
+    if (members[0]!.skip === null) await replay.run(events);
+    else await replayEmpty(replay.around, events);
+    this.#context.progress.recorded(
+      members.map(({ id }) => id),
+      this.#context.worker,
+    );
+    if (this.#context.filter !== null) addFiltered(this.#around.filtered, replay.filtered);
     return replay.rowsApplied;
+  }
+
+  #events(members: readonly Transaction[]): Iterable<EventView> {
+    const [first] = members;
+    if (members.length === 1 && first !== undefined && first.events === null) {
+      return this.#context.readTransaction(first.location).events;
+    }
+    return joinedEvents(members.map(({ events }) => events!));
   }
 }

@@ -11,6 +11,9 @@
  * USE_SQL_FOREIGN_KEY (before 9.6): there the flag becomes NO_FOREIGN_KEY_CHECKS, because the source has logged the
  * child rows itself.
  *
+ * Where rules leave out rows of one table of a row statement, the rows of the others stay: only their events are added, and
+ * `endRowStatement` puts STMT_END_F where it then belongs.
+ *
  * Invariant: memory is bounded by the limit plus one event.
  */
 import { MillraceError } from '../base/errors.ts';
@@ -20,7 +23,7 @@ const STMT_END = 0x0001;
 const NO_FOREIGN_KEY_CHECKS = 0x0002;
 const USE_SQL_FOREIGN_KEY = 0x0010;
 /** table_id is 6 bytes since 5.1; the flags follow it. */
-const ROWS_FLAGS_OFFSET = EVENT_HEADER_LENGTH + 6;
+export const ROWS_FLAGS_OFFSET = EVENT_HEADER_LENGTH + 6;
 
 const PREFIX = Buffer.from("BINLOG '", 'latin1');
 const SUFFIX = Buffer.from("'", 'latin1');
@@ -46,6 +49,8 @@ export class BinlogStatement {
   #mapsIncluded = false;
   /** Where the last rows event starts in #buf; -1: none. */
   #lastRows = -1;
+  /** Where the open row statement starts in #buf. */
+  #statementStart = 0;
 
   constructor(options: BinlogStatementOptions) {
     this.#options = options;
@@ -74,6 +79,7 @@ export class BinlogStatement {
       this.#open = true;
       this.#maps = [];
       this.#mapsIncluded = true;
+      this.#statementStart = this.#length;
     }
     this.#maps.push(map);
     if (this.#mapsIncluded) this.#append(map, 0, map.length);
@@ -97,6 +103,16 @@ export class BinlogStatement {
     return this.#length >= this.#options.bytesMax;
   }
 
+  /** The event that would have ended the row statement is left out: the last one before it does, if there is any. */
+  endRowStatement(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    if (this.#lastRows >= this.#statementStart) {
+      const flags = this.#buf.readUInt16LE(this.#lastRows + ROWS_FLAGS_OFFSET);
+      this.#buf.writeUInt16LE(flags | STMT_END, this.#lastRows + ROWS_FLAGS_OFFSET);
+    } else this.#length = this.#statementStart;
+  }
+
   #fixForeignKeys(at: number): number {
     const flags = this.#foreignKeyFlags(this.#buf.readUInt16LE(at + ROWS_FLAGS_OFFSET));
     this.#buf.writeUInt16LE(flags, at + ROWS_FLAGS_OFFSET);
@@ -104,8 +120,7 @@ export class BinlogStatement {
   }
 
   #foreignKeyFlags(flags: number): number {
-    if (this.#options.knowsSqlForeignKeys || !(flags & USE_SQL_FOREIGN_KEY)) return flags;
-    return (flags & ~USE_SQL_FOREIGN_KEY) | NO_FOREIGN_KEY_CHECKS;
+    return this.#options.knowsSqlForeignKeys ? flags : withoutSqlForeignKeys(flags);
   }
 
   /** Gives the statement and starts the next one. Only to be called when not empty. */
@@ -118,6 +133,7 @@ export class BinlogStatement {
     const base64 = Buffer.from(this.#buf.toString('base64', 0, this.#length), 'latin1');
     this.#length = 0;
     this.#lastRows = -1;
+    this.#statementStart = 0;
     if (this.#buf.length > 4 * this.#options.bytesMax) this.#buf = Buffer.allocUnsafe(this.#options.bytesMax);
     return [PREFIX, base64, SUFFIX];
   }
@@ -133,6 +149,7 @@ export class BinlogStatement {
     const flags = buf.readUInt16LE(start + ROWS_FLAGS_OFFSET);
     // What was gathered was taken before; the maps are sent here, and again with what follows.
     this.#length = 0;
+    this.#statementStart = 0;
     this.#mapsIncluded = false;
     if (flags & STMT_END) this.#open = false;
     return this.#maps;
@@ -170,6 +187,11 @@ export class BinlogStatement {
     this.#length = need;
     return at;
   }
+}
+
+/** Flags of a rows event for a target that does not know SQL-layer foreign keys. */
+export function withoutSqlForeignKeys(flags: number): number {
+  return flags & USE_SQL_FOREIGN_KEY ? (flags & ~USE_SQL_FOREIGN_KEY) | NO_FOREIGN_KEY_CHECKS : flags;
 }
 
 /**

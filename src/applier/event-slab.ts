@@ -4,7 +4,7 @@
  *
  * One buffer is reused for gathering; `take` gives a copy of the right size.
  */
-import { EVENT_HEADER_LENGTH } from '../binlog/event-header.ts';
+import { EVENT_HEADER_LENGTH, EventType } from '../binlog/event-header.ts';
 import type { EventView } from './transaction.ts';
 
 const EVENT_LENGTH_OFFSET = 9;
@@ -42,8 +42,8 @@ export class EventSlab {
   }
 }
 
-/** Walks a slab. */
-export function* slabEvents(slab: Buffer): Generator<EventView> {
+/** Walks a slab. `final`: its end is the end of what commits. */
+function* slabEvents(slab: Buffer, final: boolean): Generator<EventView> {
   for (let start = 0; start + EVENT_HEADER_LENGTH <= slab.length; ) {
     const end = start + slab.readUInt32LE(start + EVENT_LENGTH_OFFSET);
     yield {
@@ -51,9 +51,19 @@ export function* slabEvents(slab: Buffer): Generator<EventView> {
       buf: slab,
       start,
       end,
-      last: end >= slab.length,
+      last: final && end >= slab.length,
       oversized: null,
     };
     start = end;
+  }
+}
+
+/** Walks the slabs of transactions that commit together: the ends of all but the last are left out. */
+export function* joinedEvents(slabs: readonly Buffer[]): Generator<EventView> {
+  for (const [index, slab] of slabs.entries()) {
+    const final = index === slabs.length - 1;
+    for (const event of slabEvents(slab, final)) {
+      if (final || event.type !== EventType.XID_EVENT) yield event;
+    }
   }
 }

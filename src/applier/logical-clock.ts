@@ -10,24 +10,38 @@
  * promise independence; keeping the order of the binary log is the safe reading of it).
  */
 import type { TransactionHead } from '../binlog/transaction-boundary.ts';
+import type { ClockConflicts } from './apply-scheduler.ts';
 
-export interface ClockReading {
-  readonly lastCommitted: number;
-  readonly sequenceNumber: number;
-  readonly clock: number;
-}
+/** In place of a file's number: the clock is made here, and goes on through files. */
+const OWN_CLOCK = -2;
 
 export class LogicalClock {
+  /** Names the clock: another one with every source file, and whenever numbers do not rise as they must. */
+  #clock = 0;
+  #file = -1;
+  #last = 0;
+  /** Of a clock of our own. */
   #counter = 0;
   #commitId: bigint | null = null;
   #domainId = -1;
   /** Counter of the last transaction before the current group commit. */
   #beforeGroup = 0;
 
-  read(head: TransactionHead, fileNumber: number): ClockReading {
+  read(head: TransactionHead, fileNumber: number): ClockConflicts {
     if (head.mariadb === null && head.sequenceNumber !== 0) {
-      return { lastCommitted: head.lastCommitted, sequenceNumber: head.sequenceNumber, clock: fileNumber };
+      const { lastCommitted, sequenceNumber } = head;
+      // mysqld calls the second case an error of the source; what is sure is that nothing is known of what came before.
+      if (fileNumber !== this.#file || sequenceNumber <= this.#last) this.#begin(fileNumber);
+      this.#last = sequenceNumber;
+      return {
+        by: 'clock',
+        clock: this.#clock,
+        lastCommitted: Math.min(lastCommitted, sequenceNumber - 1),
+        firstSequence: sequenceNumber,
+        sequenceNumber,
+      };
     }
+    if (this.#file !== OWN_CLOCK) this.#begin(OWN_CLOCK);
     this.#counter += 1;
     const commitId = head.mariadb?.commitId ?? null;
     const domainId = head.mariadb?.domainId ?? -1;
@@ -35,6 +49,18 @@ export class LogicalClock {
     if (!sameGroup) this.#beforeGroup = this.#counter - 1;
     this.#commitId = commitId;
     this.#domainId = domainId;
-    return { lastCommitted: this.#beforeGroup, sequenceNumber: this.#counter, clock: 0 };
+    return {
+      by: 'clock',
+      clock: this.#clock,
+      lastCommitted: this.#beforeGroup,
+      firstSequence: this.#counter,
+      sequenceNumber: this.#counter,
+    };
+  }
+
+  #begin(file: number): void {
+    this.#clock += 1;
+    this.#file = file;
+    this.#last = 0;
   }
 }

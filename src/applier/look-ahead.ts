@@ -7,11 +7,14 @@ import { type Logger, systemClock } from '../base/runtime.ts';
 import { type TransactionId, transactionIdText } from '../binlog/position-set.ts';
 import type { PublishedEnd, RelayPosition } from '../relay/published-end.ts';
 import type { Guard } from '../rules/guard-rules.ts';
+import { guardScope } from '../rules/guard-scope.ts';
 import { GuardWatch } from '../rules/guard-watch.ts';
+import type { TargetFilter } from '../rules/target-filter.ts';
+import type { TargetRules } from '../rules/target-rules.ts';
 import type { Executed } from '../target/progress.ts';
 import type { Gate } from './admission.ts';
 import type { GuardsStatus, GuardView } from './applier-messages.ts';
-import type { DueClock } from './due-clock.ts';
+import type { Dated } from './due-clock.ts';
 import type { GuardMatch, GuardScout } from './guard-scout.ts';
 import type { LiveSettings } from './live-settings.ts';
 import { RelayScout } from './relay-scout.ts';
@@ -29,15 +32,19 @@ export interface LookAheadOptions {
   /** What the target had when it was taken over. */
   readonly executed: Executed;
   readonly settings: LiveSettings;
-  readonly due: DueClock;
   readonly log: Logger;
+  /** The rules of the settings, compiled; null: no rule is active. */
+  filter(): TargetFilter | null;
+  /** How long ago it was committed on the source; null: not known. */
+  ageMs(dated: Dated): number | null;
   isBusy(): boolean;
-  onMatch(match: GuardMatch, dueInMs: number): void;
+  onMatch(match: GuardMatch, dueInMs: number | null): void;
   onMoved(): void;
 }
 
 interface Running {
   readonly guards: readonly Guard[];
+  readonly rules: TargetRules;
   readonly scout: RelayScout;
   readonly stop: AbortController;
   readonly ended: Promise<void>;
@@ -59,30 +66,33 @@ export class LookAhead {
   }
 
   /**
-   * The guards of the settings as they are now are on, for everything from `from` on: where the applier reads next. The same
-   * as before: nothing happens.
+   * The guards and rules of the settings as they are now hold, for everything from `from` on: where the applier reads next.
+   * The same as before: nothing happens.
    */
   use(from: RelayPosition): void {
-    const { guards } = this.#options.settings.current.guards;
-    if (isDeepStrictEqual(this.#running?.guards ?? [], guards)) return;
+    const { guards: wanted, rules } = this.#options.settings.current;
+    const { guards } = wanted;
+    const running = this.#running;
+    const same = running === null ? guards.length === 0 : isDeepStrictEqual(running.guards, guards);
+    if (same && (running === null || isDeepStrictEqual(running.rules, rules))) return;
     this.#running?.stop.abort();
     this.#running = null;
     if (guards.length === 0) return;
     const stop = new AbortController();
-    const { relayDir, published, versionNumber, isBusy, onMatch, onMoved } = this.#options;
+    const { relayDir, published, versionNumber, filter, isBusy, onMatch, onMoved } = this.#options;
     const scout = new RelayScout({
       relayDir,
       published,
       from,
       versionNumber,
       clock: systemClock,
-      watch: new GuardWatch(guards),
+      watch: new GuardWatch(guards, guardScope(filter())),
       isExecuted: (id) => this.#isExecuted(id),
       isBusy,
       onMatch: (match) => onMatch(match, this.#dueInMs(match)),
     });
     scout.onMoved(onMoved);
-    this.#running = { guards, scout, stop, ended: scout.run(stop.signal) };
+    this.#running = { guards, rules, scout, stop, ended: scout.run(stop.signal) };
   }
 
   /** Everything that begins before `location` is executed. */
@@ -114,9 +124,14 @@ export class LookAhead {
     return set.has(id) || (above.size > 0 && above.has(transactionIdText(id)));
   }
 
-  #dueInMs({ commitMicros }: GuardMatch): number {
+  /** For people: the admission asks the clock itself, in the order of the log. Null: not known. */
+  #dueInMs({ location, commitMicros }: GuardMatch): number | null {
     const { control, delayMs } = this.#options.settings.current;
-    return this.#options.due.dueInMs(commitMicros, control.delayMs ?? delayMs);
+    const delay = control.delayMs ?? delayMs;
+    if (delay === 0) return 0;
+    const commitIsExact = commitMicros !== null && commitMicros % 1_000_000n !== 0n;
+    const age = this.#options.ageMs({ location, commitMicros, commitIsExact });
+    return age === null ? null : Math.max(0, delay - age);
   }
 
   status(gate: Gate): GuardsStatus {

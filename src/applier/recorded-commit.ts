@@ -1,31 +1,51 @@
 /**
  * The end of every transaction: its last statements, progress, COMMIT. Data and progress are one commit.
  *
- * COMMIT goes out only after every reply before it was good: after an error in a pipe the next statements still run.
+ * All of it is one packet, which the server leaves at the first statement that fails: COMMIT is not run then. What does not
+ * fit into a packet together is sent before, and COMMIT only after every reply to it was good: after an error in a pipe the
+ * next statements still run.
  */
 import { type ErrorFacts, MillraceError } from '../base/errors.ts';
+import type { TransactionId } from '../binlog/position-set.ts';
+import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
+import { NOT_ONE_ROW } from '../target/progress.ts';
 import type { Statement } from '../wire/command-pipe.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { Transaction } from './transaction.ts';
+
+/** Room for what stands around the statements in a packet: progress, COMMIT. */
+const PACKET_MARGIN = 64 * 1024;
 
 export interface CommitSurroundings {
   readonly context: ReplayContext;
   readonly session: ApplySession;
   readonly tx: Transaction;
+  /** Of everything that this commits. */
+  readonly ids: readonly TransactionId[];
   readonly facts: ErrorFacts;
 }
 
-/** `doing`: what the statements do, for an error of theirs. */
+/** `doing`: what the statements do, for an error of theirs. They are of our own making. */
 export async function commitRecorded(
-  { context, session, tx, facts }: CommitSurroundings,
+  { context, session, ids, facts }: CommitSurroundings,
   statements: readonly (string | Statement)[],
   doing: string,
 ): Promise<void> {
-  const record = context.progress.record(tx.id, context.worker);
-  const all = record === null ? statements : [...statements, record];
-  const replies = await session.execute(all, doing, facts);
-  if (record !== null && replies.at(-1)?.affectedRows !== 1) {
+  const { progress, worker } = context;
+  const record = progress.record(ids, worker);
+  let before = statements;
+  if (lengthOf(statements) + PACKET_MARGIN > context.facts.maxAllowedPacket) {
+    await session.execute(statements, doing, facts);
+    before = [];
+  }
+  const all = [...before, ...record, 'COMMIT'];
+  const replies = await session.runTogether(all);
+  const last = replies.at(-1);
+  if (last === undefined || last.ok) return;
+  const notRun = all.length - replies.length;
+  if (notRun === 0) throw commitError(applyError(last, 'COMMIT', facts), progress.kind);
+  if (record.length > 0 && notRun === 1 && last.errno === NOT_ONE_ROW) {
     throw new MillraceError(
       'FENCED',
       'another Millrace has taken this target over: its progress rows carry a newer epoch',
@@ -35,12 +55,21 @@ export async function commitRecorded(
       },
     );
   }
-  try {
-    await session.execute(['COMMIT'], 'COMMIT', facts);
-  } catch (error) {
-    // By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell.
-    if (context.progress.kind === 'gtid' || !(error instanceof MillraceError)) throw error;
-    const { message, hint } = error;
-    throw new MillraceError('PROTOCOL', message, { action: 'retry', hint, facts: error.facts, cause: error });
+  throw applyError(last, doing, facts);
+}
+
+/** By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell. */
+function commitError(error: MillraceError, progress: 'gtid' | 'table'): MillraceError {
+  if (progress === 'gtid') return error;
+  const { message, hint, facts } = error;
+  return new MillraceError('PROTOCOL', message, { action: 'retry', hint, facts, cause: error });
+}
+
+function lengthOf(statements: readonly (string | Statement)[]): number {
+  let bytes = 0;
+  for (const each of statements) {
+    if (typeof each === 'string' || Buffer.isBuffer(each)) bytes += each.length + 1;
+    else for (const piece of each) bytes += piece.length + 1;
   }
+  return bytes;
 }

@@ -4,7 +4,7 @@
 import type { FormatDescription } from '../binlog/format-description.ts';
 import type { TableMapCache } from '../binlog/table-map-cache.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
-import type { TargetRules } from '../rules/target-rules.ts';
+import type { TargetFilter } from '../rules/target-filter.ts';
 import type { Collations } from '../target/collations.ts';
 import type { RowReader } from '../target/ddl-intent.ts';
 import type { Progress } from '../target/progress.ts';
@@ -21,8 +21,6 @@ export interface StoredTransaction {
 
 export interface ReplayContext {
   readonly facts: TargetFacts;
-  /** As they are now: they change only while nothing is in flight, so a transaction sees one set of rules. */
-  rules(): TargetRules;
   readonly progress: Progress;
   /** 1 …: whose progress row is written. */
   readonly worker: number;
@@ -31,6 +29,8 @@ export interface ReplayContext {
   /** The CREATE TABLE of this transaction ran before a crash; its rows did not. */
   readonly createdBefore: string | null;
   readonly tableMaps: TableMapCache;
+  /** Null: no rule is active. */
+  readonly filter: TargetFilter | null;
   readonly prepared: PreparedBranches;
   collations(): Promise<Collations>;
   /** Text in UTF-8, in the character set `charset` as the target understands it. */
@@ -40,8 +40,12 @@ export interface ReplayContext {
    * character set no event ever changes.
    */
   readonly readSchemas: RowReader;
+  /** The table of a trigger, in the trigger's database; null: the target has no such trigger. */
+  triggerTable(database: string, trigger: string): Promise<string | null>;
   /** The transaction that begins there is the one that was noted. */
   holdsTransaction(place: PreparedPlace): boolean;
+  /** Where the newest transaction before `end` begins that prepared this branch; null: the relay log has none. */
+  findPrepared(xid: string, end: RelayPosition): RelayPosition | null;
   /** @throws RELAY_CORRUPT when no transaction begins there any more. */
   readTransaction(location: RelayPosition): StoredTransaction;
 }

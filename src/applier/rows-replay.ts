@@ -1,13 +1,18 @@
 /**
  * The row events of one transaction on their way into BINLOG statements: gathered, counted, checked against the target's
  * packet size; an event too large to be held passes through in pieces.
+ *
+ * Where the target has rules, each table map is judged (rules/target-filter.ts): one whose rows are left out is not sent, nor are
+ * its rows events (`leavesOut`, to be asked before an event is added); one of a renamed database carries its new name.
  */
-import { type ErrorFacts, MillraceError } from '../base/errors.ts';
+import { assert, type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { EVENT_HEADER_LENGTH } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
 import { countRows, hasKnownLengths } from '../binlog/row-images.ts';
-import { DUMMY_TABLE_IDS, type TableMap } from '../binlog/table-map.ts';
+import { ROWS_FLAG, rowsOperation } from '../binlog/rows-event.ts';
+import { DUMMY_TABLE_IDS, type TableMap, withDatabase } from '../binlog/table-map.ts';
 import type { TableMapCache } from '../binlog/table-map-cache.ts';
+import type { TableVerdict, TargetFilter } from '../rules/target-filter.ts';
 import { requirePacket } from '../target/packet-limit.ts';
 import {
   BINLOG_PREFIX,
@@ -18,6 +23,7 @@ import {
   base64Pieces,
   type StatementPieces,
 } from './binlog-statement.ts';
+import { MergedRows } from './merged-rows.ts';
 import type { EventView } from './transaction.ts';
 
 const TABLE_ID_LENGTH = 6;
@@ -27,26 +33,62 @@ const STATEMENT_OVERHEAD = 64 * 1024;
 export interface RowsReplayOptions extends BinlogStatementOptions {
   readonly maxAllowedPacket: number;
   readonly tableMaps: TableMapCache;
+  /** Null: no rule is active. */
+  readonly filter: TargetFilter | null;
   readonly facts: ErrorFacts;
+  /** Rows of several transactions that commit together: none of their events is too large to be held. */
+  readonly merge: boolean;
 }
 
 export class RowsReplay {
   readonly #options: RowsReplayOptions;
-  readonly #statement: BinlogStatement;
+  readonly #statement: BinlogStatement | MergedRows;
   readonly #tables = new Map<number, TableMap>();
+  /** Of the tables in #tables, where there is a filter. */
+  readonly #verdicts = new Map<number, TableVerdict>();
   /** Table of the last rows event: for error texts. */
   #table: TableMap | null = null;
   rowsApplied = 0;
+  rowsLeftOut = 0;
 
   constructor(options: RowsReplayOptions) {
     this.#options = options;
-    this.#statement = new BinlogStatement(options);
+    this.#statement = options.merge ? new MergedRows(options) : new BinlogStatement(options);
   }
 
   addTableMap({ buf, start, end }: EventView): void {
     const map = this.#options.tableMaps.get(buf, start + EVENT_HEADER_LENGTH, end);
     this.#tables.set(map.tableId, map);
-    this.#statement.addTableMap(buf, start, end);
+    const { filter } = this.#options;
+    if (filter === null) {
+      this.#statement.addTableMap(buf, start, end);
+      return;
+    }
+    const verdict = filter.rows(map);
+    this.#verdicts.set(map.tableId, verdict);
+    if (!verdict.kept) return;
+    const sent = verdict.database === null ? null : withDatabase(buf, start, end, verdict.database);
+    if (sent === null) this.#statement.addTableMap(buf, start, end);
+    else this.#statement.addTableMap(sent, 0, sent.length);
+  }
+
+  /**
+   * True: the rows are left out, and the event is done with. `type`: of the event, or of its plain twin where it is
+   * compressed; `fde` null: its rows cannot be counted.
+   */
+  leavesOut({ buf, start, end, oversized }: EventView, type: number, fde: FormatDescription | null): boolean {
+    if (this.#options.filter === null) return false;
+    const table = this.#findTable(buf, start, end);
+    const verdict = table === null ? undefined : this.#verdicts.get(table.tableId);
+    if (table === null || verdict === undefined || verdict[rowsOperation(type)]) return false;
+    if (oversized !== null || fde === null) this.rowsLeftOut += 1;
+    else this.rowsLeftOut += this.#count(table, buf, start, end, type, fde);
+    const flags = buf.readUInt16LE(start + EVENT_HEADER_LENGTH + TABLE_ID_LENGTH);
+    if (flags & ROWS_FLAG.STMT_END) {
+      this.#statement.endRowStatement();
+      this.#leaveRowStatement();
+    }
+    return true;
   }
 
   /** True: what is gathered must be taken first, or the target could not receive it together with this event. */
@@ -60,22 +102,28 @@ export class RowsReplay {
   addRows({ buf, start, end, type }: EventView, fde: FormatDescription): boolean {
     const table = this.#findTable(buf, start, end);
     // The source ends a row statement that changed nothing with an event of no table and no rows.
-    if (table === null && !this.#statement.inRowStatement && isDummy(buf, start)) return false;
+    if (table === null && !this.#statement.inRowStatement && isDummy(buf, start)) {
+      this.#leaveRowStatement();
+      return false;
+    }
     this.#requirePacket(end - start);
     const full = this.#statement.addRows(buf, start, end);
-    // Old MariaDB temporals do not tell their lengths: such rows are passed on uncounted.
-    if (table !== null && hasKnownLengths(table, fde.flavour)) {
-      this.rowsApplied += countRows(
-        table,
-        buf,
-        start + EVENT_HEADER_LENGTH,
-        end,
-        type,
-        fde.postHeaderLengths,
-      );
-    }
+    if (table !== null) this.rowsApplied += this.#count(table, buf, start, end, type, fde);
     this.#leaveRowStatement();
     return full;
+  }
+
+  #count(
+    table: TableMap,
+    buf: Buffer,
+    start: number,
+    end: number,
+    type: number,
+    fde: FormatDescription,
+  ): number {
+    // Old MariaDB temporals do not tell their lengths: such rows are passed on uncounted.
+    if (!hasKnownLengths(table, fde.flavour)) return 0;
+    return countRows(table, buf, start + EVENT_HEADER_LENGTH, end, type, fde.postHeaderLengths);
   }
 
   /** Null: nothing is gathered. */
@@ -89,6 +137,7 @@ export class RowsReplay {
     const { length: eventLength, pieces } = event.oversized!;
     this.#findTable(buf, start, end);
     this.#requirePacket(eventLength);
+    assert(this.#statement instanceof BinlogStatement, 'an oversized event is not merged');
     const maps = this.#statement.openMaps(buf, start);
     const header = this.#statement.oversizedHeader(buf, start, eventLength);
     let bytes = eventLength;
@@ -105,7 +154,9 @@ export class RowsReplay {
   /** For error texts. */
   get description(): string {
     const table = this.#table;
-    return table === null ? 'a transaction' : `row events on ${table.database}.${table.table}`;
+    if (table === null) return 'a transaction';
+    const database = this.#verdicts.get(table.tableId)?.database ?? table.database;
+    return `row events on ${database}.${table.table}`;
   }
 
   #findTable(buf: Buffer, start: number, end: number): TableMap | null {
@@ -117,7 +168,9 @@ export class RowsReplay {
   }
 
   #leaveRowStatement(): void {
-    if (!this.#statement.inRowStatement) this.#tables.clear();
+    if (this.#statement.inRowStatement) return;
+    this.#tables.clear();
+    this.#verdicts.clear();
   }
 
   #requirePacket(eventLength: number): void {

@@ -6,9 +6,12 @@
  *
  * CREATE TABLE … SELECT arrives as CREATE TABLE … START TRANSACTION and row events in one transaction. After it the server
  * accepts only BINLOG, COMMIT and ROLLBACK (error 3977), so with progress in a table the option is taken off, the CREATE is
- * treated as DDL under an intent, and the rows commit together with progress and the end of the intent. */
+ * treated as DDL under an intent, and the rows commit together with progress and the end of the intent.
+ *
+ * Where the target has rules, `prepare` judges a statement before anything of it is sent: one that is left out has no session
+ * context, no intent, and takes the variables that were set for it with it.
+ */
 import { type ErrorFacts, MillraceError } from '../base/errors.ts';
-import { EventFlag } from '../binlog/event-header.ts';
 import { MariadbGtidExtraFlag } from '../binlog/gtid-events.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import type { QueryContext, QueryEvent } from '../binlog/query-event.ts';
@@ -21,7 +24,9 @@ import type { StatementOrigin } from '../target/session-context.ts';
 import type { Reply } from '../wire/command-pipe.ts';
 import { nameInvoker } from './invoker.ts';
 import type { ReplayContext } from './replay-context.ts';
+import { type SourceStatement, sourceStatement } from './source-statement.ts';
 import { isServerText, serverParts } from './statement-charset.ts';
+import { StatementFilter } from './statement-filter.ts';
 import type { EventView, Transaction } from './transaction.ts';
 
 const ER_BAD_DB_ERROR = 1049;
@@ -29,8 +34,6 @@ const ER_BAD_DB_ERROR = 1049;
 const MISSING = new Set([1051, 4091, 4092]);
 const DROPS_SEVERAL = /^\s*DROP\s+(?:TABLE|VIEW|SEQUENCE)\b[^,]*,/i;
 const QUOTED = /`(?:[^`]|``)*`|\/\*[\s\S]*?\*\//g;
-const TIMESTAMP_OFFSET = 0;
-const FLAGS_OFFSET = 17;
 
 const CREATE_TABLE = /^\s*(?:\/\*[\s\S]*?\*\/\s*)*CREATE\s+(?:OR\s+REPLACE\s+)?TABLE\b/i;
 const CREATE_TEMPORARY = /^\s*(?:\/\*[\s\S]*?\*\/\s*)*CREATE\s+(?:OR\s+REPLACE\s+)?TEMPORARY\s+TABLE\b/i;
@@ -46,15 +49,21 @@ export class StatementReplay {
   readonly #session: ApplySession;
   readonly #tx: Transaction;
   readonly #facts: ErrorFacts;
+  readonly #filter: StatementFilter | null;
   #before: string[] = [];
   #intentOpen = false;
   #ranDdl = false;
+  /** Run because of what they change: not those that only mark a place in the transaction. */
+  statementsRun = 0;
+  statementsLeftOut = 0;
+  systemStatementsLeftOut = 0;
 
   constructor(context: ReplayContext, session: ApplySession, tx: Transaction, facts: ErrorFacts) {
     this.#context = context;
     this.#session = session;
     this.#tx = tx;
     this.#facts = facts;
+    this.#filter = context.filter === null ? null : new StatementFilter(context.filter, context, facts);
   }
 
   /** A SET that belongs to the next statement. */
@@ -72,43 +81,66 @@ export class StatementReplay {
   }
 
   /**
-   * Everything before the statement was sent and answered. `begin`: what names the transaction, when nothing has yet; it
-   * stands behind the session's context, since a USE that fails would take the name back (error 1837).
+   * The statement as it is to run; null: there is nothing to run. `inTransaction`: it does not commit by itself.
+   * @throws UNSUPPORTED, and what the target's rules stop at
    */
-  async runInTransaction(event: EventView, query: QueryEvent, begin: readonly string[]): Promise<void> {
-    const { buf } = event;
-    const head = buf.toString('latin1', query.sqlStart, Math.min(query.sqlEnd, query.sqlStart + HEAD_LENGTH));
-    this.#refuse(query, head);
-    if (this.#context.progress.kind === 'table' && CREATE_TABLE.test(head)) {
-      return this.#createWithRows(event, query);
-    }
-    const sql = await this.#sql(event, query);
-    await this.#enter(event, query, { dml: true, generated: CREATE_TABLE.test(head) });
-    await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts);
-    this.#check(await this.#runWithVariables(sql), query, sql);
-  }
-
-  /**
-   * Runs a statement that commits by itself, with its progress. Returns false when there is nothing to run: the caller
-   * commits an empty transaction.
-   */
-  async runAlone(event: EventView, query: QueryEvent, begin: readonly string[]): Promise<boolean> {
-    const { buf } = event;
-    const head = buf.toString('latin1', query.sqlStart, Math.min(query.sqlEnd, query.sqlStart + HEAD_LENGTH));
-    this.#refuse(query, head);
+  async prepare(
+    event: EventView,
+    query: QueryEvent,
+    inTransaction: boolean,
+  ): Promise<SourceStatement | null> {
+    this.#refuseUnknown(query);
     const alter = query.statusVars.mariadbAlter?.flags ?? 0;
     const other = MariadbGtidExtraFlag.START_ALTER | MariadbGtidExtraFlag.ROLLBACK_ALTER;
     // The COMMIT ALTER carries the statement again and is the one that runs.
-    if ((alter & other) !== 0) return false;
-    const sql = await this.#sql(event, query);
+    if (!inTransaction && (alter & other) !== 0) return null;
+    const { facts } = this.#context;
+    let statement = sourceStatement(event, query);
+    requirePacket(statement.sql.length, facts.maxAllowedPacket, 'a statement', this.#facts);
+    statement = await this.#inOneCharset(statement, inTransaction);
+    if (this.#filter !== null) {
+      const judged = await this.#filter.judge(statement);
+      if (judged.is === 'left-out') return this.#leaveOut(judged.system);
+      statement = judged.statement;
+      if (!judged.ofTheTransaction) this.statementsRun += 1;
+    }
+    this.#refuseTemporary(headOf(statement.sql));
+    return { ...statement, sql: nameInvoker(statement.sql, query.statusVars.invoker, facts.flavour) };
+  }
+
+  #leaveOut(system: boolean): null {
+    if (system) this.systemStatementsLeftOut += 1;
+    else this.statementsLeftOut += 1;
+    this.#before = [];
+    return null;
+  }
+
+  /**
+   * Everything before the statement was sent and answered. `begin`: what names the transaction, when nothing has yet; it
+   * stands behind the session's context, since a USE that fails would take the name back (error 1837).
+   */
+  async runInTransaction(statement: SourceStatement, begin: readonly string[]): Promise<void> {
+    if (this.#context.progress.kind === 'table' && CREATE_TABLE.test(headOf(statement.sql))) {
+      return this.#createWithRows(statement);
+    }
+    await this.#enter(statement, true);
+    await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts);
+    this.#check(await this.#runWithVariables(statement.sql), statement);
+  }
+
+  /**
+   * Runs a statement that commits by itself, with its progress. Returns false when progress is still to be committed by the
+   * caller.
+   */
+  async runAlone(statement: SourceStatement, begin: readonly string[]): Promise<boolean> {
     if (this.#context.progress.kind === 'table') {
-      await this.#underIntent(event, query, sql, false);
+      await this.#underIntent(statement, false);
       return false;
     }
-    await this.#enter(event, query, { dml: false, generated: false });
+    await this.#enter(statement, false);
     await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts);
-    const failed = this.#check(await this.#runWithVariables(sql), query, sql);
-    if (DROP_DATABASE.test(head)) this.#session.context.forgetDatabase();
+    const failed = this.#check(await this.#runWithVariables(statement.sql), statement);
+    if (DROP_DATABASE.test(headOf(statement.sql))) this.#session.context.forgetDatabase();
     // A statement that failed as it did on the source gave its GTID back: it is committed as an empty transaction. One that
     // did not take its GTID (nothing to log on the target) has it taken by COMMIT; after one that did, COMMIT does nothing.
     await this.#session.execute([...(failed ? begin : []), 'COMMIT'], 'COMMIT', this.#facts);
@@ -118,19 +150,20 @@ export class StatementReplay {
   // ---- progress in a table
 
   /** Leaves the intent to be closed by the transaction's commit. */
-  async #underIntent(event: EventView, query: QueryEvent, sql: Buffer, rowsFollow: boolean): Promise<void> {
-    await this.#writeIntent(sql, query, rowsFollow);
-    await this.#enter(event, query, { dml: false, generated: rowsFollow });
+  async #underIntent(statement: SourceStatement, rowsFollow: boolean): Promise<void> {
+    const { sql } = statement;
+    await this.#writeIntent(statement, rowsFollow);
+    await this.#enter(statement, false);
     const reply = await this.#runWithVariables(sql);
     try {
-      this.#check(reply, query, sql);
+      this.#check(reply, statement);
     } catch (error) {
       // It answered, so it did not run: there is nothing left to be settled.
       if (!reply.ok) await this.#dropIntent();
       throw error;
     }
     this.#ranDdl = true;
-    if (DROP_DATABASE.test(sql.toString('latin1', 0, HEAD_LENGTH))) this.#session.context.forgetDatabase();
+    if (DROP_DATABASE.test(headOf(sql))) this.#session.context.forgetDatabase();
   }
 
   async #dropIntent(): Promise<void> {
@@ -138,19 +171,19 @@ export class StatementReplay {
     this.#intentOpen = false;
   }
 
-  async #createWithRows(event: EventView, query: QueryEvent): Promise<void> {
+  async #createWithRows(statement: SourceStatement): Promise<void> {
     if (this.#context.createdBefore === transactionIdText(this.#tx.id)) {
       this.#intentOpen = true;
       this.#ranDdl = true;
       return;
     }
     // The option stands at the very end, in ASCII, whatever the charset of the statement is.
-    const text = event.buf.toString('latin1', query.sqlStart, query.sqlEnd);
+    const text = statement.sql.toString('latin1');
     const sql = Buffer.from(text.replace(START_TRANSACTION, ''), 'latin1');
-    await this.#underIntent(event, query, sql, true);
+    await this.#underIntent({ ...statement, sql }, true);
   }
 
-  async #writeIntent(sql: Buffer, query: QueryEvent, rowsFollow: boolean): Promise<void> {
+  async #writeIntent({ sql, query }: SourceStatement, rowsFollow: boolean): Promise<void> {
     const session = this.#session;
     const intent = await prepareIntent(
       this.#tx.id,
@@ -180,6 +213,13 @@ export class StatementReplay {
   }
 
   // ---- the source's session
+
+  async #inOneCharset(statement: SourceStatement, inTransaction: boolean): Promise<SourceStatement> {
+    const { sql, query } = statement;
+    const generated = inTransaction && CREATE_TABLE.test(headOf(sql));
+    const context = this.#contextOfText(sql, query, generated);
+    return { ...statement, sql: await this.#inClientCharset(sql, query), context };
+  }
 
   /** The session's context, with the character set that the text is in. */
   #contextOfText(sql: Buffer, { statusVars }: QueryEvent, generated: boolean): Readonly<QueryContext> {
@@ -213,28 +253,15 @@ export class StatementReplay {
     return reply!;
   }
 
-  /** The bytes to send: the event's own, with the invoker's name in them where it matters. */
-  async #sql({ buf }: EventView, query: QueryEvent): Promise<Buffer> {
-    const { facts } = this.#context;
-    const text = Buffer.from(buf.subarray(query.sqlStart, query.sqlEnd));
-    requirePacket(text.length, facts.maxAllowedPacket, 'a statement', this.#facts);
-    const sql = await this.#inClientCharset(text, query);
-    return nameInvoker(sql, query.statusVars.invoker, facts.flavour);
-  }
-
-  /** `generated`: the server made the text, not a client. */
-  async #enter(
-    event: EventView,
-    query: QueryEvent,
-    { dml, generated }: { readonly dml: boolean; readonly generated: boolean },
-  ): Promise<void> {
-    const { buf, start } = event;
+  /** `dml`: it may depend on CONNECTION_ID(). */
+  async #enter(statement: SourceStatement, dml: boolean): Promise<void> {
+    const { query, timestamp, suppressUse } = statement;
     const origin: StatementOrigin = {
-      timestamp: buf.readUInt32LE(start + TIMESTAMP_OFFSET),
+      timestamp,
       threadId: query.threadId,
       database: query.database,
-      suppressUse: (buf.readUInt16LE(start + FLAGS_OFFSET) & EventFlag.SUPPRESS_USE) !== 0,
-      context: this.#contextOfText(buf.subarray(query.sqlStart, query.sqlEnd), query, generated),
+      suppressUse,
+      context: statement.context,
       dml,
     };
     const { context } = this.#session;
@@ -263,23 +290,24 @@ export class StatementReplay {
     );
   }
 
-  #refuse(query: QueryEvent, head: string): void {
-    if (query.statusVars.unknownFrom !== null) {
-      throw this.#unsupported(
-        `a statement with the unknown status variable ${query.statusVars.unknownFrom}`,
-        'The source is newer than this Millrace: update Millrace.',
-      );
-    }
-    if (CREATE_TEMPORARY.test(head)) {
-      throw this.#unsupported(
-        'CREATE TEMPORARY TABLE in statement format',
-        'Use binlog_format=ROW in that session on the source: then temporary tables are not logged.',
-      );
-    }
+  #refuseUnknown({ statusVars }: QueryEvent): void {
+    if (statusVars.unknownFrom === null) return;
+    throw this.#unsupported(
+      `a statement with the unknown status variable ${statusVars.unknownFrom}`,
+      'The source is newer than this Millrace: update Millrace.',
+    );
+  }
+
+  #refuseTemporary(head: string): void {
+    if (!CREATE_TEMPORARY.test(head)) return;
+    throw this.#unsupported(
+      'CREATE TEMPORARY TABLE in statement format',
+      'Use binlog_format=ROW in that session on the source: then temporary tables are not logged.',
+    );
   }
 
   /** True: it failed with exactly the error it had on the source. */
-  #check(reply: Reply, query: QueryEvent, sql: Buffer): boolean {
+  #check(reply: Reply, { query, sql }: SourceStatement): boolean {
     const expected = query.errorCode;
     if (reply.ok) {
       if (expected === 0) return false;
@@ -310,4 +338,8 @@ export class StatementReplay {
       },
     );
   }
+}
+
+function headOf(sql: Buffer): string {
+  return sql.toString('latin1', 0, HEAD_LENGTH);
 }

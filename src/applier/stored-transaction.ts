@@ -1,19 +1,21 @@
 /**
  * Reads one transaction from its place in the relay log: for a large one, and for a prepared branch that is being
- * committed. Can be done as often as needed (a retry reads it again).
+ * committed. Can be done as often as needed (a retry reads it again). Finds a prepared branch there.
  *
  * Memory: the cursor's block, one event, or pieces of an oversized one.
  */
 import { MillraceError } from '../base/errors.ts';
-import { EventType } from '../binlog/event-header.ts';
+import { decodeXaPrepare } from '../binlog/control-events.ts';
+import { EVENT_HEADER_LENGTH, EventType } from '../binlog/event-header.ts';
 import { neutralFormatDescription } from '../binlog/format-description.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import type { PublishedEnd, RelayPosition } from '../relay/published-end.ts';
 import { type RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';
-import { fileSet } from '../relay/relay-log-location.ts';
+import { fileSet, relayFiles } from '../relay/relay-log-location.ts';
 import { payloadEvents } from './payload-events.ts';
 import type { StoredTransaction } from './replay-context.ts';
 import type { EventView } from './transaction.ts';
+import { normalXid } from './xa-branch.ts';
 
 const PIECE = 768 * 1024;
 
@@ -56,6 +58,56 @@ export function holdsTransaction(
   }
 }
 
+/**
+ * Where the newest transaction before `end` begins that prepared the branch `xid` (as `normalXid` spells it); null: none in the
+ * relay log. Reads file after file, backwards: a branch is mostly ended soon.
+ */
+export function findPrepared(
+  dir: string,
+  published: PublishedEnd,
+  xid: string,
+  end: RelayPosition,
+): RelayPosition | null {
+  for (const fileNumber of relayFiles(dir).reverse()) {
+    const found = fileNumber > end.fileNumber ? null : lastPrepared(dir, published, xid, fileNumber, end);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function lastPrepared(
+  dir: string,
+  published: PublishedEnd,
+  xid: string,
+  fileNumber: number,
+  end: RelayPosition,
+): RelayPosition | null {
+  if (fileSet(dir, fileNumber) === null) return null;
+  const cursor = RelayLogCursor.open({ dir, published, from: { fileNumber, offset: 0 } });
+  let begin: RelayPosition | null = null;
+  let found: RelayPosition | null = null;
+  try {
+    for (;;) {
+      const event = cursor.next();
+      if (event === null || event.fileNumber !== fileNumber) return found;
+      if (fileNumber === end.fileNumber && event.offset >= end.offset) return found;
+      if (event.place === 'begin') begin = { fileNumber, offset: event.offset };
+      for (const { type, buf, start, end: after } of plainEvents(cursor, event)) {
+        if (type !== EventType.XA_PREPARE_LOG_EVENT) continue;
+        if (normalXid(decodeXaPrepare(buf, start + EVENT_HEADER_LENGTH, after)) === xid) found = begin;
+      }
+    }
+  } finally {
+    cursor.close();
+  }
+}
+
+function plainEvents(cursor: RelayLogCursor, event: RelayEvent): Iterable<EventView> {
+  return event.type === EventType.TRANSACTION_PAYLOAD_EVENT
+    ? innerEvents(cursor, event)
+    : [view(cursor, event)];
+}
+
 function missing(location: RelayPosition): MillraceError {
   return new MillraceError('RELAY_CORRUPT', 'the relay log no longer holds the transaction', {
     facts: { fileNumber: location.fileNumber, offset: location.offset },
@@ -71,8 +123,7 @@ function* storedEvents(dir: string, published: PublishedEnd, location: RelayPosi
       if (event === null || (first && event.place !== 'begin' && event.place !== 'single')) {
         throw missing(location);
       }
-      if (event.type === EventType.TRANSACTION_PAYLOAD_EVENT) yield* innerEvents(cursor, event);
-      else yield view(cursor, event);
+      yield* plainEvents(cursor, event);
       if (event.place === 'end' || event.place === 'single') return;
     }
   } finally {

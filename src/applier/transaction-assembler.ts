@@ -23,6 +23,7 @@ import type { TransactionHead } from '../binlog/transaction-boundary.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
 import type { RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import type { Executed } from '../target/progress.ts';
+import type { Conflicts } from './apply-scheduler.ts';
 import { EventSlab } from './event-slab.ts';
 import { LogicalClock } from './logical-clock.ts';
 import { type PayloadEvents, payloadEvents } from './payload-events.ts';
@@ -60,7 +61,6 @@ export class TransactionAssembler {
   readonly #clock = new LogicalClock();
   readonly #continuity: RelayContinuity;
   readonly #slab = new EventSlab();
-  #ordinal = 0;
   /** Read since control was last given back. */
   #sliceBytes = 0;
   #building: Building | null = null;
@@ -199,9 +199,7 @@ export class TransactionAssembler {
     }
     const events = building.slab?.take() ?? null;
     const transaction: Transaction = {
-      ordinal: this.#ordinal++,
-      ...this.#clock.read(head, event.fileNumber),
-      barrier: this.#barrier(building, head, events),
+      conflicts: this.#conflicts(building, head, event.fileNumber, events),
       bytes: events?.length ?? 0,
       id,
       head,
@@ -212,16 +210,22 @@ export class TransactionAssembler {
       fde: event.fde,
       formatDescription: this.#formatDescription(event.fileNumber),
       commitMicros: commitMicros(head),
+      commitIsExact: head.immediateCommitMicros !== null,
       skip: null,
     };
     return { is: 'transaction', transaction };
   }
 
-  #barrier(building: Building, head: TransactionHead, events: Buffer | null): string | null {
-    if (building.barrier !== null) return building.barrier;
-    if (events === null) return 'it is large';
-    // Without a clock nothing is known about what it may overlap with.
-    return head.mariadb === null && head.sequenceNumber === 0 ? 'no logical clock' : null;
+  #conflicts(
+    building: Building,
+    head: TransactionHead,
+    fileNumber: number,
+    events: Buffer | null,
+  ): Conflicts {
+    // Read for every transaction: it goes on with each.
+    const reading = this.#clock.read(head, fileNumber);
+    if (building.barrier !== null) return { by: 'barrier', why: building.barrier };
+    return events === null ? { by: 'barrier', why: 'it is large' } : reading;
   }
 
   #formatDescription(fileNumber: number): Buffer {

@@ -4,10 +4,11 @@
  *   rows        TABLE_MAP and rows events are gathered into BINLOG statements (rows-replay.ts)
  *   statements  QUERY events run in the source's session context (statement-replay.ts)
  *   the end     progress is recorded, then COMMIT: data and progress are one commit
+ *   the rules   what the target's rules leave out is not sent; a transaction of which nothing is left is committed empty
  *
- * Statements go out in batches without waiting, and COMMIT only after every reply before it was good: after an error in
- * a pipe the next statements still run, and nothing of them may be committed (autocommit is off, and whoever calls rolls
- * back).
+ * Statements go out in batches without waiting; the last batch and COMMIT are one packet, which the server leaves at the first
+ * error. After an error in another batch the next statements still run, and nothing of them may be committed (autocommit is
+ * off, and whoever calls rolls back).
  *
  * Invariants
  *  - Nothing is sent before `Progress.begin` has named the transaction.
@@ -18,19 +19,23 @@ import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { decodeIntvar, decodeRand, decodeUserVar, decodeXaPrepare } from '../binlog/control-events.ts';
 import { EVENT_HEADER_LENGTH, EventFlag, EventType, eventTypeName } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
-import { decompressMariadbEvent } from '../binlog/mariadb-compression.ts';
+import { decompressMariadbEvent, plainTwin } from '../binlog/mariadb-compression.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import { decodeQuery, type QueryEvent } from '../binlog/query-event.ts';
 import { isRowsEvent } from '../binlog/rows-event.ts';
 import { sqlVerb } from '../binlog/sql-verb.ts';
 import { relayFileName } from '../relay/relay-log-index.ts';
+import type { TargetFilter } from '../rules/target-filter.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { OkReply, Statement } from '../wire/command-pipe.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
+import { BranchStart } from './branch-start.ts';
+import type { FilterCounters } from './filter-counters.ts';
+import { isLeftOut } from './left-out-branch.ts';
 import type { PreparedPlace } from './prepared-branches.ts';
-import { commitRecorded } from './recorded-commit.ts';
+import { type CommitSurroundings, commitRecorded } from './recorded-commit.ts';
 import type { ReplayContext } from './replay-context.ts';
 import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
@@ -42,11 +47,15 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 /** A MariaDB compressed event may grow to this when it is unpacked. */
 const INFLATED_MAX = 1024 * 1024 * 1024;
 const FLAGS_OFFSET = 17;
+/** Unknown XID. */
+const XAER_NOTA = 1397;
 
 export class TransactionReplay {
   readonly #context: ReplayContext;
   readonly #session: ApplySession;
+  /** Of several the first: all are of one form. */
   readonly #tx: Transaction;
+  readonly around: CommitSurroundings;
   /** Where it stands, for every error about it. */
   readonly facts: ErrorFacts;
   readonly #rows: RowsReplay;
@@ -55,17 +64,30 @@ export class TransactionReplay {
   #batchBytes = 0;
   #begun = false;
   #fde: FormatDescription;
+  /** XA START of a branch of which nothing was kept yet, where rules may leave it empty. */
+  #branch: BranchStart | null = null;
 
-  constructor(context: ReplayContext, session: ApplySession, tx: Transaction, rows: BinlogStatementOptions) {
+  /** `members`: one transaction, or several that commit together (apply-unit.ts). */
+  constructor(
+    context: ReplayContext,
+    session: ApplySession,
+    members: readonly Transaction[],
+    rows: BinlogStatementOptions,
+  ) {
+    const tx = members[0]!;
     this.#context = context;
     this.#session = session;
     this.#tx = tx;
-    this.facts = transactionFacts(tx);
+    this.facts = transactionFacts(members);
+    const ids = members.map(({ id }) => id);
+    this.around = { context, session, tx, ids, facts: this.facts };
     this.#rows = new RowsReplay({
       ...rows,
       maxAllowedPacket: context.facts.maxAllowedPacket,
       tableMaps: context.tableMaps,
+      filter: context.filter,
       facts: this.facts,
+      merge: members.length > 1,
     });
     this.#fde = tx.fde;
     this.#statements = new StatementReplay(context, session, tx, this.facts);
@@ -78,6 +100,19 @@ export class TransactionReplay {
 
   get rowsApplied(): number {
     return this.#rows.rowsApplied;
+  }
+
+  /** What the target's rules have left out of it. */
+  get filtered(): FilterCounters {
+    const { rowsLeftOut, rowsApplied } = this.#rows;
+    const { statementsLeftOut, systemStatementsLeftOut, statementsRun } = this.#statements;
+    const some = rowsLeftOut + statementsLeftOut + systemStatementsLeftOut > 0;
+    return {
+      transactions: some && rowsApplied + statementsRun === 0 ? 1 : 0,
+      statements: statementsLeftOut,
+      rows: rowsLeftOut,
+      systemStatements: systemStatementsLeftOut,
+    };
   }
 
   /** @throws what stops or delays the transaction; the session is then rolled back by the caller. */
@@ -111,6 +146,16 @@ export class TransactionReplay {
   // ---- rows
 
   #onRows(event: EventView): Promise<void> | null {
+    if (this.#rows.leavesOut(event, event.type, this.#fde)) return event.last ? this.#commit() : null;
+    return this.#branch === null ? this.#addRows(event) : this.#addRowsInBranch(event);
+  }
+
+  async #addRowsInBranch(event: EventView): Promise<void> {
+    await this.#startBranch();
+    await this.#addRows(event);
+  }
+
+  #addRows(event: EventView): Promise<void> | null {
     this.#begin();
     if (event.oversized !== null) return this.#onOversizedRows(event);
     if (this.#rows.mustTakeBefore(event)) this.#takeRows();
@@ -140,6 +185,10 @@ export class TransactionReplay {
   /** Unpacks a MariaDB event and handles its plain twin. */
   onCompressed(event: EventView): Promise<void> | null {
     if (event.oversized !== null) {
+      const type = plainTwin(event.type);
+      if (isRowsEvent(type) && this.#rows.leavesOut(event, type, null)) {
+        return event.last ? this.#commit() : null;
+      }
       throw this.#unsupported(
         'a compressed event of more than 16 MiB',
         'Set log_bin_compress=OFF on the source for such rows.',
@@ -180,9 +229,14 @@ export class TransactionReplay {
       case 'rollback':
         return this.#onRollback();
       case 'xa-start':
-      case 'xa-end':
         // Without a branch on the target (progress in a table) these are plain rows.
-        return this.#context.progress.kind === 'gtid' ? this.#inBody(event, query) : undefined;
+        if (this.#context.progress.kind === 'table') return;
+        if (this.#context.filter === null) return this.#inBody(event, query);
+        this.#branch = new BranchStart(event);
+        return;
+      case 'xa-end':
+        if (this.#context.progress.kind === 'table' || this.#branch !== null) return;
+        return this.#inBody(event, query);
       case 'xa-commit':
         return this.#completeXa(event, query, true);
       case 'xa-rollback':
@@ -205,13 +259,17 @@ export class TransactionReplay {
   async #inBody(event: EventView, query: QueryEvent): Promise<void> {
     this.#takeRows();
     await this.#send();
-    await this.#statements.runInTransaction(event, query, this.#begun ? [] : this.#beginStatements());
+    const statement = await this.#statements.prepare(event, query, true);
+    if (statement === null) return;
+    if (this.#branch !== null) await this.#startBranch();
+    await this.#statements.runInTransaction(statement, this.#begun ? [] : this.#beginStatements());
   }
 
   /** A statement that commits by itself. */
   async #single(event: EventView, query: QueryEvent): Promise<void> {
+    const statement = await this.#statements.prepare(event, query, false);
     const begin = this.#beginStatements();
-    if (await this.#statements.runAlone(event, query, begin)) return;
+    if (statement !== null && (await this.#statements.runAlone(statement, begin))) return;
     // Not committed yet, or nothing had to run: progress is recorded by an own commit.
     this.#batch.push(...begin);
     await this.#commit();
@@ -232,22 +290,23 @@ export class TransactionReplay {
     return this.#commit();
   }
 
+  /** Everything that is left goes out in one packet with COMMIT at its end: it is not run when something before it fails. */
   async #commit(): Promise<void> {
     this.#begin();
     this.#takeRows();
     this.#batch.push(...this.#statements.beforeCommit());
+    await commitRecorded(this.around, this.#takeBatch(), this.#rows.description);
+  }
+
+  #takeBatch(): (string | Statement)[] {
     const batch = this.#batch;
     this.#batch = [];
     this.#batchBytes = 0;
-    const around = { context: this.#context, session: this.#session, tx: this.#tx, facts: this.facts };
-    await commitRecorded(around, batch, this.#rows.description);
+    return batch;
   }
 
   #flush(): Promise<OkReply[]> {
-    const batch = this.#batch;
-    this.#batch = [];
-    this.#batchBytes = 0;
-    return this.#session.execute(batch, this.#rows.description, this.facts);
+    return this.#session.execute(this.#takeBatch(), this.#rows.description, this.facts);
   }
 
   async #send(): Promise<void> {
@@ -258,6 +317,8 @@ export class TransactionReplay {
 
   async onXaPrepare({ buf, start, end }: EventView): Promise<void> {
     const xa = decodeXaPrepare(buf, start + EVENT_HEADER_LENGTH, end);
+    // Nothing of the branch was kept: there is none on the target.
+    if (this.#branch !== null) return this.#commit();
     if (this.#context.progress.kind === 'table') {
       // Of a prepared branch that is being committed only the rows are wanted here; one phase is a commit.
       if (xa.onePhase) await this.#commit();
@@ -283,8 +344,32 @@ export class TransactionReplay {
     );
   }
 
+  async #startBranch(): Promise<void> {
+    const start = this.#branch!;
+    this.#branch = null;
+    await this.#inBody(start.event, start.query(this.#fde));
+  }
+
+  /** A branch that the rules left nothing of is not on the target, so its end finds none. */
+  async #completeOnTarget(event: EventView, query: QueryEvent, filter: TargetFilter): Promise<void> {
+    try {
+      await this.#single(event, query);
+    } catch (error) {
+      const unknown = error instanceof MillraceError && error.facts.errno === XAER_NOTA;
+      const xid = xidOfStatement(event.buf.toString('latin1', query.sqlStart, query.sqlEnd));
+      if (!unknown || !(await isLeftOut(this.#context, filter, xid, this.#tx.location, this.facts)))
+        throw error;
+      this.#statements.statementsLeftOut += 1;
+      this.#batch = [...this.#beginStatements()];
+      await this.#commit();
+    }
+  }
+
   async #completeXa(event: EventView, query: QueryEvent, commit: boolean): Promise<void> {
-    if (this.#context.progress.kind === 'gtid') return this.#single(event, query);
+    const { filter, progress } = this.#context;
+    if (progress.kind === 'gtid') {
+      return filter === null ? this.#single(event, query) : this.#completeOnTarget(event, query, filter);
+    }
     const text = event.buf.toString('latin1', query.sqlStart, query.sqlEnd);
     const xid = xidOfStatement(text);
     const place = this.#preparedPlace(xid);
@@ -393,10 +478,12 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [EventType.MARIADB_ANNOTATE_ROWS_EVENT, nothing],
 ]);
 
-function transactionFacts(tx: Transaction): ErrorFacts {
+function transactionFacts(members: readonly Transaction[]): ErrorFacts {
+  const { id, location } = members[0]!;
   return {
-    transaction: transactionIdText(tx.id),
-    file: relayFileName(tx.location.fileNumber),
-    offset: tx.location.offset,
+    transaction: transactionIdText(id),
+    ...(members.length > 1 ? { and_following: members.length - 1 } : {}),
+    file: relayFileName(location.fileNumber),
+    offset: location.offset,
   };
 }

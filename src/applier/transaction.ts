@@ -9,7 +9,7 @@ import type { FormatDescription } from '../binlog/format-description.ts';
 import type { TransactionId } from '../binlog/position-set.ts';
 import type { TransactionHead } from '../binlog/transaction-boundary.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
-import type { Schedulable } from './apply-scheduler.ts';
+import type { Conflicts } from './apply-scheduler.ts';
 
 /** How the transaction ends, which decides how it is applied. */
 export type Ending =
@@ -23,7 +23,10 @@ export type Ending =
   | 'xa-prepare'
   | 'xa-one-phase';
 
-export interface Transaction extends Schedulable {
+export interface Transaction {
+  readonly conflicts: Conflicts;
+  /** Memory held until it is committed. */
+  readonly bytes: number;
   readonly id: TransactionId;
   readonly head: TransactionHead;
   readonly ending: Ending;
@@ -38,6 +41,8 @@ export interface Transaction extends Schedulable {
   readonly formatDescription: Buffer;
   /** Source commit time, µs; null: the source does not tell. */
   readonly commitMicros: bigint | null;
+  /** It is the time of the commit itself; else of its statement's begin, in whole seconds. */
+  readonly commitIsExact: boolean;
   /** Why the operator has it committed with nothing in it; null: it is applied. */
   readonly skip: string | null;
 }

@@ -62,6 +62,10 @@ export const ERROR_CODES = {
   APPLY_FAILED: 'stop',
   /** A deadlock, a lock wait time-out and the like: the whole transaction is tried again. */
   APPLY_TRANSIENT: 'retry',
+  /** A statement concerns objects on both sides of a target's rules: it cannot run by halves. */
+  FILTER_BORDER: 'stop',
+  /** A target's rules have to judge a statement that cannot be read (`on_unparsed_ddl: stop`). */
+  STATEMENT_UNREAD: 'stop',
   /** A statement that commits by itself was cut off, and the schema does not tell whether it ran. */
   DDL_UNDECIDED: 'stop',
   /** A relay log file does not hold what it must. */

@@ -6,13 +6,20 @@
 export interface Clock {
   /** Wall time, milliseconds since the epoch: for timestamps that people and servers compare. May step. */
   wallMs(): number;
-  /** Monotonic milliseconds: for every duration and time-out. */
+  /**
+   * Monotonic milliseconds: for every duration and time-out. The same count in every thread and process of the machine until it
+   * boots (see monotonic-era.ts); steps of the wall clock do not touch it.
+   */
   monotonicMs(): number;
 }
 
 export const systemClock: Clock = {
   wallMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
+  monotonicMs: () => {
+    // Not performance.now(): every thread counts that from its own beginning.
+    const [seconds, nanos] = process.hrtime();
+    return seconds * 1000 + nanos / 1e6;
+  },
 };
 
 export type LogFacts = Readonly<Record<string, unknown>>;

@@ -33,6 +33,11 @@ export function isMariadbCompressed(type: number): boolean {
   return PLAIN_TWINS.has(type);
 }
 
+/** The type that the event has when it is decompressed; its own when it is not compressed. */
+export function plainTwin(type: number): number {
+  return PLAIN_TWINS.get(type) ?? type;
+}
+
 /**
  * The plain twin of a compressed event, header and length set right. `event` is whole, without checksum; the result has none
  * either and is at most `lengthMax` bytes long. Throws MALFORMED_EVENT; UNSUPPORTED above the limit.

@@ -79,6 +79,13 @@ export function isRowsEvent(type: number): boolean {
   return KINDS.has(type);
 }
 
+/** What a rows event of this type does. Of MariaDB's compressed twins the plain type is asked for. */
+export function rowsOperation(type: number): RowsOperation {
+  const kind = KINDS.get(type);
+  if (kind === undefined) throw malformed(eventTypeName(type), 'is no rows event');
+  return kind.operation;
+}
+
 /**
  * Reads the head of a rows event; `start` and `end` are those of the body (behind the header, before the checksum),
  * `postHeaderLengths` is the FORMAT_DESCRIPTION_EVENT's array (left out: the lengths of every server since 5.1.18).

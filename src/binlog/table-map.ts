@@ -18,8 +18,11 @@
  */
 import { ByteDecoder, malformed } from './byte-decoder.ts';
 import { ColumnType, metadataWidth } from './column-type.ts';
+import { EVENT_HEADER_LENGTH } from './event-header.ts';
 
 const WHAT = 'TABLE_MAP_EVENT';
+const TABLE_ID_AND_FLAGS = 8;
+const EVENT_LENGTH_OFFSET = 9;
 
 /** MySQL and MariaDB: MAX_FIELDS. */
 export const COLUMNS_MAX = 4096;
@@ -97,6 +100,28 @@ export function tableMapNames(buf: Buffer, start: number, end: number): TableMap
   const tableId = body.u48();
   body.skip(2);
   return { tableId, database: name(body), table: name(body) };
+}
+
+/**
+ * The whole event buf[start, end) (header first, no checksum) with another database's name in it and the length that it has
+ * then. Throws MALFORMED_EVENT.
+ */
+export function withDatabase(buf: Buffer, start: number, end: number, database: string): Buffer {
+  const body = new ByteDecoder(buf, start + EVENT_HEADER_LENGTH, end, WHAT);
+  body.skip(TABLE_ID_AND_FLAGS);
+  const from = body.pos;
+  name(body);
+  const bytes = Buffer.from(database);
+  if (bytes.length > 255) throw malformed(WHAT, `a database name of ${bytes.length} bytes`);
+  const renamed = Buffer.concat([
+    buf.subarray(start, from),
+    Buffer.from([bytes.length]),
+    bytes,
+    Buffer.from([0]),
+    buf.subarray(body.pos, end),
+  ]);
+  renamed.writeUInt32LE(renamed.length, EVENT_LENGTH_OFFSET);
+  return renamed;
 }
 
 export function isNullable(map: TableMap, column: number): boolean {

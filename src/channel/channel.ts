@@ -19,6 +19,7 @@ import type { ChannelConfig } from '../config/config.ts';
 import type { ReaderCommand, ReaderReport, ReaderState, ReaderStatus } from '../reader/reader-messages.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
 import { discardRelayLog } from '../relay/relay-log-discard.ts';
+import { NO_SOURCE_CLOCK, type SourceClockSnapshot } from '../relay/source-clock.ts';
 import { stepChannel } from './channel-machine.ts';
 import {
   type ChannelEffect,
@@ -131,6 +132,7 @@ export class Channel {
   #readerSeen: Seen<ReaderState, ReaderStatus> = { state: READER_IDLE, status: null };
   #applierSeen: Seen<ApplierState, ApplierStatus>[];
   #everStreamed = false;
+  #sourceClock: SourceClockSnapshot = NO_SOURCE_CLOCK;
   #ticker: NodeJS.Timeout | null = null;
 
   constructor(options: ChannelOptions) {
@@ -371,6 +373,7 @@ export class Channel {
         if (report.type === 'log') log[report.level](report.message, report.facts);
         else if (report.type === 'state') this.#readerIs(report.state);
         else if (report.type === 'source') this.#input(report);
+        else if (report.type === 'clock') this.#learnClock(report.clock);
       },
       onEnded: (cause, died) => {
         this.#reader = null;
@@ -378,6 +381,11 @@ export class Channel {
         this.#input({ type: 'ended', thread: 'reader', cause, died });
       },
     });
+  }
+
+  #learnClock(clock: SourceClockSnapshot): void {
+    this.#sourceClock = clock;
+    for (const applier of this.#appliers) applier?.post({ type: 'clock', clock });
   }
 
   #readerIs(state: ReaderState): void {
@@ -435,7 +443,13 @@ export class Channel {
 
   #surroundings(): ThreadSurroundings {
     const { identity, owner } = this.#options;
-    return { relayDir: this.relayDir, published: this.#published.buffer, identity, owner };
+    return {
+      relayDir: this.relayDir,
+      published: this.#published.buffer,
+      identity,
+      owner,
+      sourceClock: this.#sourceClock,
+    };
   }
 }
 

@@ -19,8 +19,8 @@ export interface FoundByGuard {
   readonly channel: string;
   readonly target: string;
   readonly match: GuardMatch;
-  /** 0: its time has come. */
-  readonly dueInMs: number;
+  /** 0: its time has come; null: not known. */
+  readonly dueInMs: number | null;
   readonly onGuard: 'hold' | 'warn';
   /** Null: none. */
   readonly webhook: string | null;
@@ -106,11 +106,11 @@ export class GuardAlarms {
 
   #body({ channel, target, match, dueInMs, onGuard }: FoundByGuard) {
     const { id, guard, what, commitMicros, location } = match;
-    const dueMs = this.#options.clock.wallMs() + dueInMs;
+    const dueAt = dueInMs === null ? null : isoText(this.#options.clock.wallMs() + dueInMs);
     const then = onGuard === 'hold' ? 'the target will be held before it' : 'it will be applied';
     return {
       event: 'guard',
-      text: `Millrace: ${what} on the source of ${channel} (guard ${guard}). Target ${target}: ${then}, due ${isoText(dueMs)}. ${id}`,
+      text: `Millrace: ${what} on the source of ${channel} (guard ${guard}). Target ${target}: ${then}, due ${dueAt ?? 'at a time not known yet'}. ${id}`,
       channel,
       target,
       gtid: id,
@@ -118,7 +118,7 @@ export class GuardAlarms {
       what,
       on_guard: onGuard,
       committed_at: commitMicros === null ? null : isoText(Number(commitMicros / 1000n)),
-      due_at: isoText(dueMs),
+      due_at: dueAt,
       log_name: relayFileName(location.fileNumber),
       pos: location.offset,
       approve: `millrace approve ${id}`,

@@ -48,8 +48,8 @@ export class Supervisor {
   readonly #channels: Channel[];
   readonly #lock: RunLock;
   readonly #desk: ControlDesk;
-  readonly #alarms: GuardAlarms;
   readonly #reload: Reload;
+  readonly #alarms: GuardAlarms;
   #control: ControlServer | null = null;
   #resolveEnded: (end: SupervisorEnd) => void = () => {};
   #stopping = false;

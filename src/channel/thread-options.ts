@@ -4,6 +4,7 @@
 import type { ApplierOptions, ApplierSettings } from '../applier/applier-messages.ts';
 import type { ChannelConfig, EndpointConfig, StartConfig, TargetConfig } from '../config/config.ts';
 import type { ReaderOptions } from '../reader/reader-messages.ts';
+import type { SourceClockSnapshot } from '../relay/source-clock.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import { type ChannelWishes, type TargetWishes, targetControl } from './control-document.ts';
 import { channelUuid } from './identity.ts';
@@ -15,6 +16,8 @@ export interface ThreadSurroundings {
   readonly identity: string;
   /** Names this Millrace to others on the same target. */
   readonly owner: string;
+  /** What is known about the source's clock. */
+  readonly sourceClock: SourceClockSnapshot;
 }
 
 export function readerOptions(
@@ -52,10 +55,12 @@ export function applierOptions(
     progress: target.progress,
     workers: target.workers,
     commitOrder: target.commitOrder,
+    coalesce: target.coalesce,
     startAt: startText(source.start),
     relayDir: around.relayDir,
     published: around.published,
     owner: around.owner,
+    sourceClock: around.sourceClock,
     ...applierSettings(target, wishes),
   };
 }

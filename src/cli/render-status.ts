@@ -78,11 +78,16 @@ function wishesText(target: TargetStatus): string[] {
   const texts: string[] = [];
   if (delay > 0) texts.push(`delayed by ${formatDuration(delay * 1000)}`);
   if (waiting !== null) {
-    const { transactions, bytes, next_id: next, next_due_seconds: due } = waiting;
+    const { transactions, bytes, next_id: next, next_due_seconds: due, clock_known: known } = waiting;
     const count = transactions === null ? 'transactions wait' : counted(transactions, 'transaction', 'waits');
     const size = bytes === null ? '' : ` (${bytesText(bytes)})`;
     const when = due === null ? '' : ` is due in ${spanText(due)}`;
     texts.push(`${count}${size}; next: ${next}${when}`);
+    if (known === false) {
+      texts.push(
+        "the source's clock is not known yet: what waits counts from when it was seen, and may be late",
+      );
+    }
   }
   if (until !== null && !until.reached) {
     const where = until.before ?? until.after ?? `the first commit at ${until.time} or later`;
@@ -100,7 +105,8 @@ function guardTexts({ guards, guards_open: open }: TargetStatus): string[] {
     .filter(({ state }) => state !== 'holding')
     .map(({ id, guard, what, state, due_seconds: due }) => {
       const answer = state === 'waiting' ? '' : `, ${state}`;
-      return `guard ${guard}: ${what} in ${id}${answer}, due ${due === 0 ? 'now' : `in ${spanText(due)}`}`;
+      const when = due === null ? '' : due === 0 ? ', due now' : `, due in ${spanText(due)}`;
+      return `guard ${guard}: ${what} in ${id}${answer}${when}`;
     });
   if (open > shown.length) texts.push(`guards have found ${open - shown.length} more`);
   return texts;

@@ -66,7 +66,8 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
       setLogLevel: (level) => log.setLevel(level),
       compose: (channels) => {
         const nowWallMs = systemClock.wallMs();
-        return composeStatus(channels, { version, pid: process.pid, startedWallMs, nowWallMs });
+        const nowMs = systemClock.monotonicMs();
+        return composeStatus(channels, { version, pid: process.pid, startedWallMs, nowWallMs, nowMs });
       },
     });
     if (stopAsked) supervisor.stop();

@@ -54,6 +54,8 @@ export interface TargetConfig {
   readonly progress: 'auto' | 'gtid' | 'table';
   readonly workers: number;
   readonly commitOrder: 'source' | 'window' | 'any';
+  /** Transactions in one commit at most. */
+  readonly coalesce: number;
   readonly delayMs: number;
   readonly rules: TargetRules;
   readonly guards: GuardRules;
@@ -84,6 +86,9 @@ export interface Config {
   /** Things that work and should not be so, each with its place in the file. */
   readonly warnings: readonly string[];
 }
+
+/** Keys and indices from the top of the file. */
+export type ConfigPath = readonly (string | number)[];
 
 /** What is wrong, and where. Lines and columns count from 1. */
 export interface ConfigProblem {

@@ -2,11 +2,10 @@
  * What one key alone cannot tell: names used twice, keys that exclude each other, a target that is its own source,
  * and what a later version will do and this one refuses.
  */
-import type { ConfigProblem } from './config.ts';
+import type { ConfigPath, ConfigProblem } from './config.ts';
 import { checkGuards } from './guard-checks.ts';
+import { checkRules } from './rule-checks.ts';
 import type { RawChannel, RawConfig, RawEndpoint, RawTarget } from './schema.ts';
-
-export type ConfigPath = readonly (string | number)[];
 
 /** A problem that still lacks its line: the loader knows where a path stands. */
 export interface PathProblem {
@@ -52,6 +51,7 @@ export function crossChecks(config: RawConfig): PathProblem[] {
     names.set(channel.name.toLowerCase(), index);
     checkChannel(channel, path, wrong);
     for (const [number, target] of channel.targets.entries()) {
+      checkRules(target, [...path, 'targets', number], wrong);
       checkGuards(target, [...path, 'targets', number], wrong);
       refuseLaterFeatures(target, [...path, 'targets', number], later);
     }
@@ -74,6 +74,12 @@ function checkChannel(channel: RawChannel, path: ConfigPath, wrong: Report): voi
       wrong([...targetPath, 'name'], `targets[${sameName}] has the same name; targets need different names`);
     }
     names.set(target.name, index);
+    if (target.coalesce > 1 && target.progress !== 'table') {
+      wrong(
+        [...targetPath, 'coalesce'],
+        'more than 1 transaction in a commit gives up their GTIDs: it needs progress: table',
+      );
+    }
     const address = addressOf(target);
     if (address === addressOf(channel.source)) {
       wrong(
@@ -117,28 +123,5 @@ function checkEndpoint(endpoint: RawEndpoint, path: ConfigPath, wrong: Report): 
 function refuseLaterFeatures(target: RawTarget, path: ConfigPath, later: Report): void {
   if (target.mode === 'sql') {
     later([...path, 'mode'], 'mode sql is not in this version; use auto or binlog');
-  }
-  if (target.coalesce > 1) {
-    later(
-      [...path, 'coalesce'],
-      'more than 1 transaction in a commit is not in this version; remove the key or write 1',
-    );
-  }
-  if (target.skip_events.length > 0) {
-    later([...path, 'skip_events'], 'skipping events is not in this version; remove the key');
-  }
-  for (const [key, rules] of Object.entries(target.filters ?? {})) {
-    if (rules.length > 0) {
-      later(
-        [...path, 'filters', key],
-        'filters are not in this version; remove the rules: everything is replicated',
-      );
-    }
-  }
-  if (target.replicate_rewrite_db.length > 0) {
-    later(
-      [...path, 'replicate_rewrite_db'],
-      'rewriting database names is not in this version; remove the rules',
-    );
   }
 }

@@ -8,9 +8,9 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { TargetRules } from '../rules/target-rules.ts';
-import type { ChannelConfig, Config, ConfigProblem, EndpointConfig } from './config.ts';
+import type { ChannelConfig, Config, ConfigPath, ConfigProblem, EndpointConfig } from './config.ts';
 import { fileErrorText, problemLine, problemsError, readConfigText } from './config-file.ts';
-import { type ConfigPath, crossChecks, type PathProblem } from './cross-checks.ts';
+import { crossChecks, type PathProblem } from './cross-checks.ts';
 import { configSchema, type RawConfig, type RawEndpoint, type RawTarget } from './schema.ts';
 import { Secret } from './secret.ts';
 import { type Environment, YamlSource } from './yaml-source.ts';
@@ -141,6 +141,7 @@ function build(file: string, raw: RawConfig, files: SecretFiles): Omit<Config, '
           progress: target.progress,
           workers: target.workers,
           commitOrder: target.commit_order,
+          coalesce: target.coalesce,
           delayMs: target.delay,
           rules: buildRules(target),
           guards: {

@@ -16,8 +16,8 @@ import {
   type Scalar,
   visit,
 } from 'yaml';
-import type { ConfigProblem } from './config.ts';
-import type { ConfigPath, PathProblem } from './cross-checks.ts';
+import type { ConfigPath, ConfigProblem } from './config.ts';
+import type { PathProblem } from './cross-checks.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -20,8 +20,8 @@ export interface GuardMatchView {
   readonly state: 'waiting' | 'holding' | 'approved' | 'skipped';
   /** Source commit time, ISO 8601; null: the source does not tell. */
   readonly committed_at: string | null;
-  /** 0: its time has come. */
-  readonly due_seconds: number;
+  /** 0: its time has come; null: not known. */
+  readonly due_seconds: number | null;
 }
 
 export function guardsView({ status, alarms }: TargetSnapshot): GuardsView {
@@ -34,7 +34,7 @@ export function guardsView({ status, alarms }: TargetSnapshot): GuardsView {
       state,
       committed_at:
         commitMicros === null ? null : new Date(Number(BigInt(commitMicros) / 1000n)).toISOString(),
-      due_seconds: Math.round(dueInMs) / 1000,
+      due_seconds: dueInMs === null ? null : Math.round(dueInMs) / 1000,
     })),
     guards_open: open,
     guard_alarms: alarms,

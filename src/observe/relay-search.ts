@@ -21,6 +21,7 @@ import {
 } from '../binlog/position-set.ts';
 import type { RowsOperation } from '../binlog/rows-event.ts';
 import { firstSqlWord } from '../binlog/sql-verb.ts';
+import type { TableMap } from '../binlog/table-map.ts';
 import { TransactionBoundary } from '../binlog/transaction-boundary.ts';
 import { diskError } from '../relay/durable-file.ts';
 import { EventBlocks } from '../relay/event-blocks.ts';
@@ -303,7 +304,7 @@ class TransactionSearch implements ChangeListener {
 
   // ---- what the transaction changes
 
-  rows(operation: RowsOperation, database: string, table: string, rows: number | null): void {
+  rows(operation: RowsOperation, { database, table }: TableMap, rows: number | null): void {
     const { kinds, tables } = this.#wish;
     if (kinds !== null && !kinds.has(operation)) return;
     if (tables !== null && !tables.matches(database, table)) return;

@@ -67,8 +67,17 @@ export interface TargetStatus extends TargetWishesStatus, GuardsView {
   readonly lag_transactions: number | null;
   readonly transactions_applied: number;
   readonly rows_applied: number;
+  readonly filtered: FilteredView;
   readonly last_error: string | null;
   readonly last_error_code: string | null;
+}
+
+/** What the target's rules have left out since this process was started; see applier/filter-counters.ts. */
+export interface FilteredView {
+  readonly transactions_filtered: number;
+  readonly statements_filtered: number;
+  readonly rows_filtered: number;
+  readonly system_statements_skipped: number;
 }
 
 export interface StatusFacts {
@@ -76,6 +85,8 @@ export interface StatusFacts {
   readonly pid: number;
   readonly startedWallMs: number;
   readonly nowWallMs: number;
+  /** Monotonic, at the same moment. */
+  readonly nowMs: number;
 }
 
 export function composeStatus(channels: readonly ChannelSnapshot[], facts: StatusFacts): Status {
@@ -84,14 +95,15 @@ export function composeStatus(channels: readonly ChannelSnapshot[], facts: Statu
     pid: facts.pid,
     started_at: new Date(facts.startedWallMs).toISOString(),
     now: new Date(facts.nowWallMs).toISOString(),
-    channels: channels.map((channel) => composeChannel(channel, facts.nowWallMs)),
+    channels: channels.map((channel) => composeChannel(channel, facts)),
   };
 }
 
-function composeChannel(snapshot: ChannelSnapshot, nowMs: number): ChannelStatus {
+function composeChannel(snapshot: ChannelSnapshot, facts: StatusFacts): ChannelStatus {
+  const nowMs = facts.nowWallMs;
   const { reader } = snapshot;
   const status = reader.status;
-  const targets = snapshot.targets.map((target) => composeTarget(snapshot, target, nowMs));
+  const targets = snapshot.targets.map((target) => composeTarget(snapshot, target, facts));
   const view: ReaderView = {
     state: reader.state.at,
     reason: readerReason(snapshot, nowMs),
@@ -123,14 +135,14 @@ function composeChannel(snapshot: ChannelSnapshot, nowMs: number): ChannelStatus
   };
 }
 
-function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs: number): TargetStatus {
+function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, facts: StatusFacts): TargetStatus {
   const { status } = target;
   const reader = snapshot.reader;
   const observed = target.fresh && reader.fresh && reader.state.at === 'streaming';
   const lag =
     status === null || reader.status === null
       ? null
-      : lagSeconds({ ...status, ...reader.status, observed }, nowMs);
+      : lagSeconds({ ...status, ...reader.status, observed }, facts.nowMs);
   const held = target.state.at === 'running' ? heldUp(target) : null;
   const behind = lagTransactions(snapshot.machine.kind, status?.executed, reader.status?.retrieved);
   return {
@@ -138,7 +150,7 @@ function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs:
     host: target.host,
     port: target.port,
     state: held?.state ?? targetState(target.state),
-    reason: held?.reason ?? targetReason(snapshot, target.state, nowMs),
+    reason: held?.reason ?? targetReason(snapshot, target.state, facts.nowWallMs),
     mode: status?.mode ?? 'binlog',
     progress: status?.progress ?? null,
     executed_gtid_set: status?.executed ?? null,
@@ -149,6 +161,12 @@ function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs:
     lag_transactions: behind,
     transactions_applied: status?.transactionsApplied ?? 0,
     rows_applied: status?.rowsApplied ?? 0,
+    filtered: {
+      transactions_filtered: status?.filtered.transactions ?? 0,
+      statements_filtered: status?.filtered.statements ?? 0,
+      rows_filtered: status?.filtered.rows ?? 0,
+      system_statements_skipped: status?.filtered.systemStatements ?? 0,
+    },
     ...errorFields(causeOf(target.state) ?? status?.lastError ?? null),
   };
 }

@@ -38,6 +38,8 @@ export interface WaitingStatus {
   readonly next_id: string;
   /** Null: its time is not what it waits for. */
   readonly next_due_seconds: number | null;
+  /** False: the source's clock is not known, and what waits counts from when it was seen. Null: time is not what it waits for. */
+  readonly clock_known: boolean | null;
 }
 
 export interface HoldStatus {
@@ -76,12 +78,13 @@ function waitingStatus(
   lagTransactions: number | null,
 ): WaitingStatus | null {
   if (status === null || status.waiting === null || status.gate.is === 'open') return null;
-  const { nextId, nextDueInMs, bytes } = status.waiting;
+  const { nextId, nextDueInMs, bytes, blind } = status.waiting;
   return {
     transactions: lagTransactions === null ? null : Math.max(1, lagTransactions - status.inFlight),
     bytes,
     next_id: nextId,
     next_due_seconds: nextDueInMs === null ? null : nextDueInMs / 1000,
+    clock_known: nextDueInMs === null ? null : !blind,
   };
 }
 

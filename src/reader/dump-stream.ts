@@ -16,6 +16,7 @@ import { MillraceError } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/runtime.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import type { RelayLogWriter } from '../relay/relay-log-writer.ts';
+import type { Arrival } from '../relay/source-clock.ts';
 import { semiSyncAck } from '../wire/dump-commands.ts';
 import { PacketReader } from '../wire/packet-framing.ts';
 import { connectionLost } from '../wire/wire-error.ts';
@@ -33,6 +34,10 @@ export interface DumpStreamOptions {
   readonly onStreaming: () => void;
   /** The first transaction of this connection is in the relay log. */
   readonly onProgress: () => void;
+  /** Transactions are published. `wentBack`: their commit times do not follow their order. */
+  readonly onArrival: (newest: Arrival, wentBack: boolean) => void;
+  /** Commit time of the newest transaction of the stream before this one. */
+  readonly commitMs: number | null;
 }
 
 const SILENT_PERIODS_MAX = 3;
@@ -57,6 +62,8 @@ export class DumpStream {
   #bytes = 0;
   #announced = false;
   #progressed = false;
+  /** Transactions when the last arrival was told. */
+  #told = 0;
 
   #syncing = false;
   #syncTimer: NodeJS.Timeout | undefined;
@@ -75,6 +82,7 @@ export class DumpStream {
       base,
       checksum,
       semiSync,
+      commitMs: options.commitMs,
     });
     this.#packets = new PacketReader(this.#intake);
     this.#silenceMaxMs = Math.max(SILENCE_MIN_MS, SILENT_PERIODS_MAX * options.heartbeatMs);
@@ -103,6 +111,16 @@ export class DumpStream {
   /** Wall time of the last byte. */
   get contactMs(): number | null {
     return this.#contactWallMs;
+  }
+
+  /** Monotonic time of the last byte. */
+  get contactAtMs(): number | null {
+    return this.#contactWallMs === null ? null : this.#lastByteMs;
+  }
+
+  /** The newest transaction's commit by the source's clock. */
+  get commitMs(): number | null {
+    return this.#intake.commitMs;
   }
 
   /** Sends the dump command and reads until the end. Resolves after `stop`; @throws what ended the dump otherwise. */
@@ -163,8 +181,17 @@ export class DumpStream {
       this.#progressed = true;
       this.#options.onProgress();
     }
+    this.#tellArrival();
     this.#syncByPolicy();
     if (this.#syncing && this.#bytes - this.#bytesAtSync > UNSYNCED_BYTES_MAX) this.#pause();
+  }
+
+  #tellArrival(): void {
+    const { transactions, commitMs, commitIsExact } = this.#intake;
+    if (transactions === this.#told || commitMs === null) return;
+    this.#told = transactions;
+    const newest = { commitMs, arrivedMs: this.#lastByteMs, exact: commitIsExact };
+    this.#options.onArrival(newest, this.#intake.takeWentBack());
   }
 
   // -- fdatasync and acknowledgements --------------------------------------------------------------------------------

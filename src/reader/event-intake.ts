@@ -53,6 +53,9 @@ function isStreamType(type: number): boolean {
   );
 }
 
+/** Commit times that go back by less are rounding, or a clock that is being slowed. */
+const BACK_MS = 2;
+
 const TYPE_OFFSET = 4;
 const LENGTH_OFFSET = 9;
 const LOG_POS_OFFSET = 13;
@@ -67,6 +70,8 @@ export interface IntakeOptions {
   /** Of events before the first FORMAT_DESCRIPTION_EVENT. */
   readonly checksum: ChecksumAlgorithm;
   readonly semiSync: boolean;
+  /** `commitMs` of the stream before this one; null: there is none, or it was another log. */
+  readonly commitMs: number | null;
 }
 
 /** Where an acknowledged event ends in the source's file. */
@@ -98,6 +103,10 @@ export class EventIntake implements PacketSink {
   files = 0;
   /** A heartbeat named exactly our position, and nothing has come since. */
   caughtUp = false;
+  /** The newest transaction's commit by the source's clock, ms since the epoch; null: none has come. */
+  commitMs: number | null;
+  /** `commitMs` is the time of the commit itself, not of its statement's begin. */
+  commitIsExact = true;
 
   readonly #options: IntakeOptions;
   readonly #writer: RelayLogWriter;
@@ -110,9 +119,11 @@ export class EventIntake implements PacketSink {
   #assembly = Buffer.allocUnsafe(64 * 1024);
   #assembled = 0;
   #large: LargeEvent | null = null;
+  #wentBack = false;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
+    this.commitMs = options.commitMs;
     this.#writer = options.writer;
     this.#semiSync = options.semiSync;
   }
@@ -122,6 +133,13 @@ export class EventIntake implements PacketSink {
     const ack = this.#ack;
     this.#ack = null;
     return ack;
+  }
+
+  /** Whether commit times went back in the order of the log, once. */
+  takeWentBack(): boolean {
+    const wentBack = this.#wentBack;
+    this.#wentBack = false;
+    return wentBack;
   }
 
   get ackWanted(): boolean {
@@ -228,8 +246,24 @@ export class EventIntake implements PacketSink {
     if (place === 'end' || place === 'single') {
       this.#writer.endTransaction(this.#boundary?.head ?? null, this.sourcePosition);
       this.transactions++;
+      this.#date();
     }
     if (ackWanted) this.#ack = { file: this.sourceFile as string, position: this.sourcePosition };
+  }
+
+  /** Commits are dated one after the other, while their place in the binary log is taken. */
+  #date(): void {
+    const head = this.#boundary?.head ?? null;
+    if (head === null) return;
+    const micros = head.immediateCommitMicros;
+    if (micros === null) {
+      this.commitMs = head.timestamp * 1000;
+      this.commitIsExact = false;
+      return;
+    }
+    const commitMs = Number(micros) / 1000;
+    if (this.commitMs !== null && commitMs < this.commitMs - BACK_MS) this.#wentBack = true;
+    this.commitMs = commitMs;
   }
 
   // -- large events --------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
  */
 import type { PlainError } from '../base/errors.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
+import type { SourceClockSnapshot } from '../relay/source-clock.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 
 export type SourceStart =
@@ -90,10 +91,23 @@ export interface ReaderStatus {
   readonly caughtUpWithSource: boolean;
   /** Wall time of the last byte from the source; null before the first. */
   readonly contactMs: number | null;
+  /** The same in monotonic time: what the proof is dated by. */
+  readonly contactAtMs: number | null;
   /** The period of the heartbeats asked for: how often there is such proof on an idle source. */
   readonly heartbeatMs: number;
-  /** Source clock minus our clock, milliseconds, sampled at connect. */
-  readonly clockDiffMs: number;
+  /** What is known about the source's clock; null: it was not read yet. */
+  readonly sourceClock: SourceClockStatus | null;
+}
+
+export interface SourceClockStatus {
+  /** Source clock minus our wall clock, when it was last read. */
+  readonly offsetMs: number;
+  /** Half the width of its bounds: how exactly it is known. */
+  readonly errorMs: number;
+  /** Monotonic time of the last reading. */
+  readonly readAtMs: number;
+  /** How often it was set to another time while we looked. */
+  readonly steps: number;
 }
 
 export type ReaderReport =
@@ -105,6 +119,8 @@ export type ReaderReport =
       readonly facts: Record<string, unknown>;
     }
   | { readonly type: 'status'; readonly id: number; readonly status: ReaderStatus }
+  /** What is known about the source's clock, whenever something new is. */
+  | { readonly type: 'clock'; readonly clock: SourceClockSnapshot }
   /**
    * Posted once, before anything else can happen: how the source names its transactions. The reader finds out at birth, from
    * its relay log when that is not empty, else by connecting to the source (retrying with back-off like any connect; a

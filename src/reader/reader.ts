@@ -11,10 +11,11 @@
  */
 import { hostname } from 'node:os';
 import { MillraceError, type PlainError, toPlain } from '../base/errors.ts';
-import type { Clock, LogFacts, Logger } from '../base/runtime.ts';
+import { type Clock, type LogFacts, type Logger, sleep } from '../base/runtime.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
 import { openConnection, type WireConnection } from '../wire/connection.ts';
+import { ClockKeeper, offsetToWallMs } from './clock-keeper.ts';
 import { DumpStream } from './dump-stream.ts';
 import {
   initialReader,
@@ -25,7 +26,13 @@ import {
   type ReaderPolicy,
   stepReader,
 } from './reader-machine.ts';
-import type { ReaderCommand, ReaderOptions, ReaderReport, ReaderStatus } from './reader-messages.ts';
+import type {
+  ReaderCommand,
+  ReaderOptions,
+  ReaderReport,
+  ReaderStatus,
+  SourceClockStatus,
+} from './reader-messages.ts';
 import { RelayLogHolder } from './relay-log-holder.ts';
 import type { ReplicaIdentity } from './replica-identity.ts';
 import { readSourceFacts, type SourceFacts } from './source-facts.ts';
@@ -45,6 +52,7 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 /** Closing must not wait for a disk that hangs: after kill -9 the relay log is just as good. */
 const CLOSE_TIMEOUT_MS = 1_500;
 const PURGE_EVERY_MS = 60_000;
+const NOWHERE = { fileNumber: 0, offset: 0 };
 
 export class Reader {
   readonly #options: ReaderOptions;
@@ -52,6 +60,7 @@ export class Reader {
   readonly #log: Logger;
   readonly #identity: ReplicaIdentity;
   readonly #relay: RelayLogHolder;
+  readonly #time: ClockKeeper;
   #memory: ReaderMemory;
   /** The source's kind is reported. */
   #ready = false;
@@ -71,6 +80,8 @@ export class Reader {
   #transactionsBefore = 0;
   #bytesBefore = 0;
   #contactMs: number | null = null;
+  #contactAtMs: number | null = null;
+  #commitMs: number | null = null;
 
   constructor(options: ReaderOptions, rim: ReaderRim) {
     this.#options = options;
@@ -84,6 +95,14 @@ export class Reader {
       published: new PublishedEnd(options.published),
       log: this.#log,
     });
+    this.#time = new ClockKeeper({
+      channelDir: options.relayDir,
+      endpoint: options.endpoint,
+      clock: rim.clock,
+      log: this.#log,
+      end: () => this.#relay.writer?.position ?? NOWHERE,
+      tell: (clock) => rim.post({ type: 'clock', clock }),
+    });
     this.#identity = {
       serverId: options.serverId,
       replicaUuid: options.replicaUuid,
@@ -94,6 +113,7 @@ export class Reader {
   begin(): void {
     this.#purgeTimer = setInterval(() => this.#purge(), PURGE_EVERY_MS);
     this.#purgeTimer.unref();
+    this.#time.load();
     this.#input({ type: 'start', goal: 'discover' });
   }
 
@@ -149,8 +169,20 @@ export class Reader {
       bytesReceived: this.#bytesBefore + (stream?.bytes ?? 0),
       caughtUpWithSource: stream?.caughtUp ?? false,
       contactMs: stream?.contactMs ?? this.#contactMs,
+      contactAtMs: stream?.contactAtMs ?? this.#contactAtMs,
       heartbeatMs: this.#options.heartbeatMs,
-      clockDiffMs: this.#facts?.clockDiffMs ?? 0,
+      sourceClock: this.#sourceClock(),
+    };
+  }
+
+  #sourceClock(): SourceClockStatus | null {
+    const { reading, provisional } = this.#time.snapshot;
+    if (reading === null || provisional) return null;
+    return {
+      offsetMs: offsetToWallMs(reading),
+      errorMs: (reading.highMs - reading.lowMs) / 2,
+      readAtMs: reading.atMs,
+      steps: this.#time.steps,
     };
   }
 
@@ -262,7 +294,9 @@ export class Reader {
       queryTimeoutMs: STATEMENT_TIMEOUT_MS,
     });
     try {
-      const facts = await readSourceFacts(connection, () => this.#rim.clock.wallMs());
+      const mark = this.#time.mark();
+      const facts = await readSourceFacts(connection, this.#rim.clock);
+      this.#time.learn(facts.time, mark);
       this.#noteSource(facts);
       return await work(connection, facts);
     } finally {
@@ -301,8 +335,11 @@ export class Reader {
           semi_sync: source.semiSync,
           from: source.base.toString(),
         });
+        this.#time.streams(source.facts.serverId);
         this.#input({ type: 'streaming', nowMs: this.#rim.clock.wallMs() });
       },
+      onArrival: (newest, wentBack) => this.#time.arrival(newest, wentBack),
+      commitMs: this.#commitMs,
       onProgress: () => this.#input({ type: 'progress' }),
     });
     this.#stream = stream;
@@ -312,6 +349,9 @@ export class Reader {
       this.#transactionsBefore += stream.transactions;
       this.#bytesBefore += stream.bytes;
       this.#contactMs = stream.contactMs ?? this.#contactMs;
+      this.#contactAtMs = stream.contactAtMs ?? this.#contactAtMs;
+      this.#commitMs = stream.commitMs;
+      this.#time.ends();
       this.#stream = null;
     }
   }
@@ -330,7 +370,9 @@ export class Reader {
     this.#attempt.abort();
     clearInterval(this.#purgeTimer);
     this.#stream?.stop();
+    const kept = this.#time.close();
     const inTime = await this.#relay.close(CLOSE_TIMEOUT_MS);
+    await Promise.race([kept, sleep(CLOSE_TIMEOUT_MS)]);
     if (!inTime) this.#log.warn('the disk is slow: the relay log is left to recovery', {});
     this.#input({ type: 'closed' });
   }
@@ -348,8 +390,11 @@ export class Reader {
   async #startNow(executed: string | null, reset: boolean): Promise<void> {
     this.#executed = executed;
     try {
-      if (reset) await this.#relay.reset();
-      else if (this.#relay.corrupt !== null) throw this.#relay.corrupt;
+      if (reset) {
+        await this.#relay.reset();
+        this.#commitMs = null;
+        this.#time.restart();
+      } else if (this.#relay.corrupt !== null) throw this.#relay.corrupt;
     } catch (error) {
       this.#input(this.#failure(asMillraceError(error)));
       return;

@@ -1,14 +1,17 @@
 /**
- * What the source says about itself, and whether it can be replicated from. Reading is two statements; judging is pure.
+ * What the source says about itself, and whether it can be replicated from. Reading is a few statements; judging is pure.
  *
  * The variables are read by SHOW GLOBAL VARIABLES, which leaves out what a version does not know (GTID sets, which it
  * would cut at 1024 bytes, are selected). Every refusal comes before the dump and names the statement that cures it.
  */
 import { MillraceError } from '../base/errors.ts';
+import type { Clock } from '../base/runtime.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
+import type { ClockReading } from '../relay/source-clock.ts';
 import type { Flavour, WireConnection } from '../wire/connection.ts';
-import { Errno, peerName } from '../wire/wire-error.ts';
+import { peerName } from '../wire/wire-error.ts';
 import type { SourceStart } from './reader-messages.ts';
+import { readSourceTime, useUtc } from './source-time.ts';
 
 export interface SourceFacts {
   readonly flavour: Flavour;
@@ -23,8 +26,8 @@ export interface SourceFacts {
   /** Null: the version knows rows only. */
   readonly binlogFormat: string | null;
   readonly semiSync: boolean;
-  /** The source's clock minus ours. */
-  readonly clockDiffMs: number;
+  /** Null: it does not tell its time. */
+  readonly time: ClockReading | null;
 }
 
 const VARIABLES = [
@@ -37,11 +40,9 @@ const VARIABLES = [
   'rpl_semi_sync_master_enabled',
 ];
 
-export async function readSourceFacts(
-  connection: WireConnection,
-  wallMs: () => number,
-): Promise<SourceFacts> {
-  const clockDiffMs = await readClockDiff(connection, wallMs);
+export async function readSourceFacts(connection: WireConnection, clock: Clock): Promise<SourceFacts> {
+  await useUtc(connection);
+  const { reading } = await readSourceTime(connection, clock);
   const names = VARIABLES.map((name) => `'${name}'`).join(', ');
   const rows = await connection.query(
     `SHOW GLOBAL VARIABLES WHERE Variable_name IN (${names})`,
@@ -62,27 +63,8 @@ export async function readSourceFacts(
     semiSync:
       isOn(variables.get('rpl_semi_sync_source_enabled')) ||
       isOn(variables.get('rpl_semi_sync_master_enabled')),
-    clockDiffMs,
+    time: reading,
   };
-}
-
-/**
- * In UTC, because in the hour that a time zone repeats NOW() names two moments. A server that knows no fractions of a
- * second (5.5) counts as having our clock.
- */
-async function readClockDiff(connection: WireConnection, wallMs: () => number): Promise<number> {
-  await connection.query("SET time_zone = '+00:00'", 'set the time zone');
-  const beforeMs = wallMs();
-  const rows = await connection
-    .query('SELECT UNIX_TIMESTAMP(NOW(3)) AS now', "read the source's clock")
-    .catch((error: unknown) => {
-      if (error instanceof MillraceError && error.facts.errno === Errno.PARSE_ERROR) return [];
-      throw error;
-    });
-  const afterMs = wallMs();
-  const row = rows[0];
-  const sourceMs = Number(row?.now ?? Number.NaN) * 1000;
-  return Number.isFinite(sourceMs) ? Math.round(sourceMs - (beforeMs + afterMs) / 2) : 0;
 }
 
 function isOn(value: string | undefined): boolean {

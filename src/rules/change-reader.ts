@@ -45,6 +45,8 @@ export interface LoggedStatement {
   readonly whole: boolean;
   /** The session's default database; empty: none. */
   readonly database: string;
+  /** Of an UPDATE of several tables: which of them it changes, by their order. */
+  readonly tableMapForUpdate: bigint | null;
   readonly dialect: StatementDialect;
 }
 
@@ -52,7 +54,7 @@ export interface ChangeListener {
   /** Rows of these operations are counted; of others nothing is told. */
   readonly operations: ReadonlySet<RowsOperation>;
   /** `rows` null: they cannot be counted. */
-  rows(operation: RowsOperation, database: string, table: string, rows: number | null): void;
+  rows(operation: RowsOperation, table: TableMap, rows: number | null): void;
   /** Anything but what opens, parts and ends a transaction: BEGIN, SAVEPOINT, COMMIT, XA … */
   statement(statement: LoggedStatement): void;
   /** The text that made the rows after it, when the source logs it: buf[start, end). */
@@ -113,16 +115,15 @@ export class ChangeReader {
     const { operation } = header;
     // Without a map it is the dummy event that only ends a statement.
     if (map === undefined || !this.#listener.operations.has(operation)) return;
-    const { database, table } = map;
     if (!hasKnownLengths(map, fde.flavour)) {
-      this.#listener.rows(operation, database, table, null);
+      this.#listener.rows(operation, map, null);
       return;
     }
     const rows =
       oversized === null
         ? countRowsAfter(map, buf, header, end)
         : countOversizedRows(map, buf, start, header, oversized);
-    this.#listener.rows(operation, database, table, rows);
+    this.#listener.rows(operation, map, rows);
   }
 
   #query(event: LoggedEvent): void {
@@ -138,6 +139,7 @@ export class ChangeReader {
       end: sqlEnd,
       whole: oversized === null,
       database,
+      tableMapForUpdate: statusVars.tableMapForUpdate,
       dialect: statementDialect(statusVars, fde, this.#versionNumber),
     });
   }

@@ -19,8 +19,10 @@
  */
 import type { RowsOperation } from '../binlog/rows-event.ts';
 import { firstSqlWord } from '../binlog/sql-verb.ts';
+import type { TableMap } from '../binlog/table-map.ts';
 import type { ChangeListener, LoggedStatement } from './change-reader.ts';
 import type { Guard } from './guard-rules.ts';
+import { EVERYTHING, type GuardScope } from './guard-scope.ts';
 import { readStatement } from './read-statement.ts';
 import { SqlTokens } from './sql-tokens.ts';
 import type { NamedObject, StatementReading } from './statement-reading.ts';
@@ -33,14 +35,6 @@ export interface GuardFinding {
   /** For people: `DROP TABLE shop.orders`. */
   readonly what: string;
 }
-
-/** What the target's rules leave out, guards do not see. */
-export interface GuardScope {
-  hasRows(database: string, table: string): boolean;
-  hasStatement(statement: LoggedStatement, reading: StatementReading): boolean;
-}
-
-export const EVERYTHING: GuardScope = { hasRows: () => true, hasStatement: () => true };
 
 export const UNREADABLE_GUARD = 'unreadable';
 
@@ -83,9 +77,9 @@ export class GuardWatch implements ChangeListener {
     return this.#finding ?? this.#deletedTooMany();
   }
 
-  rows(_operation: RowsOperation, database: string, table: string, rows: number | null): void {
-    if (!this.#scope.hasRows(database, table)) return;
-    const name = shown(database, table);
+  rows(_operation: RowsOperation, map: TableMap, rows: number | null): void {
+    if (!this.#scope.hasDeletes(map)) return;
+    const name = shown(map.database, map.table);
     if (rows === null) {
       const guard = this.#guards.find(({ is }) => is === 'delete_rows_over')!;
       this.#found(guardText(guard), `rows deleted from ${name} that cannot be counted`);

@@ -86,6 +86,13 @@ export class ApplySession {
     return this.#pipe.run(statements.map((each) => (typeof each === 'string' ? Buffer.from(each) : each)));
   }
 
+  /** In one packet: what stands behind a failed statement does not run. Only statements of our own making. */
+  runTogether(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+    return this.#pipe.runTogether(
+      statements.map((each) => (typeof each === 'string' ? Buffer.from(each) : each)),
+    );
+  }
+
   runStreaming(length: number, pieces: Iterable<Buffer>): Promise<Reply> {
     return this.#pipe.runStreaming(length, pieces);
   }

@@ -41,8 +41,8 @@ export class GtidProgress implements Progress {
     return statements;
   }
 
-  record(): null {
-    return null;
+  record(): readonly string[] {
+    return [];
   }
 
   guard(): null {

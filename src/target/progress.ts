@@ -16,6 +16,9 @@ export interface Executed {
   readonly above: ReadonlySet<string>;
 }
 
+/** Error number of a `record` that was refused: another Millrace has taken the target over. */
+export const NOT_ONE_ROW = 1242;
+
 export interface Progress {
   readonly kind: 'gtid' | 'table';
   /** Takes the target over from whoever applied before, and returns what it has executed. */
@@ -23,14 +26,14 @@ export interface Progress {
   /** What must stand before the transaction's first statement. */
   begin(id: TransactionId, head: TransactionHead): readonly string[];
   /**
-   * What must stand before COMMIT; null: nothing. The statement must match exactly one row, else another Millrace has
-   * taken over (FENCED).
+   * What must stand before COMMIT, in the same packet: it fails with ER_SUBQUERY_NO_1_ROW (`NOT_ONE_ROW`) when another
+   * Millrace has taken over.
    */
-  record(id: TransactionId, worker: number): string | null;
+  record(ids: readonly TransactionId[], worker: number): readonly string[];
   /** A statement that matches exactly one row as long as nobody else has taken over; null: not needed. */
   guard(): string | null;
-  /** The worker's transaction that carried `record` is committed. */
-  recorded(id: TransactionId, worker: number): void;
+  /** What carried `record` is committed. */
+  recorded(ids: readonly TransactionId[], worker: number): void;
   /** Everything in `executed` is a consistent prefix: may be written down as the base (throttled by the caller). */
   checkpoint(prefix: PositionSet): Promise<void>;
   close(): void;

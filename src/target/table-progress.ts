@@ -16,7 +16,7 @@
  *
  * Statements contain numbers, hex and checked ids only.
  */
-import { MillraceError } from '../base/errors.ts';
+import { assert, MillraceError } from '../base/errors.ts';
 import {
   emptyPositionSet,
   type PositionKind,
@@ -60,6 +60,9 @@ export const PROGRESS_SCHEMA = [
   PRIMARY KEY (channel, xid)
 ) ENGINE=InnoDB`,
 ] as const;
+
+/** Fails unless the statement before it has matched exactly one row (clients are told matched rows: CLIENT_FOUND_ROWS). */
+const MATCHED_ONE_ROW = 'DO IF(ROW_COUNT()=1, 0, (SELECT 1 UNION SELECT 2))';
 
 export interface TableProgressOptions {
   readonly channel: string;
@@ -205,16 +208,22 @@ export class TableProgress implements Progress {
     return [];
   }
 
-  record(id: TransactionId, worker: number): string {
+  record(ids: readonly TransactionId[], worker: number): readonly string[] {
+    return [this.#recordStatement(ids, worker), MATCHED_ONE_ROW];
+  }
+
+  #recordStatement(ids: readonly TransactionId[], worker: number): string {
     const where = `channel=${this.#channel} AND epoch=${this.#epoch}`;
-    if (id.kind === 'position') {
-      // Applied one by one: the base itself is the position.
-      return `UPDATE millrace.progress SET executed='${checked(transactionIdText(id))}' WHERE ${where} AND worker=0`;
+    const last = ids.at(-1);
+    assert(last !== undefined, 'something is recorded');
+    if (last.kind === 'position') {
+      // One after the other: the base itself is the position.
+      return `UPDATE millrace.progress SET executed='${checked(transactionIdText(last))}' WHERE ${where} AND worker=0`;
     }
     const list = this.#above[worker] ?? [];
     const kept = list.filter((done) => !this.#base.has(done));
     this.#above[worker] = kept;
-    const text = idsText([...kept, id]);
+    const text = idsText([...kept, ...ids]);
     return `UPDATE millrace.progress SET executed='${text}' WHERE ${where} AND worker=${worker}`;
   }
 
@@ -222,8 +231,8 @@ export class TableProgress implements Progress {
     return `UPDATE millrace.progress SET epoch=epoch WHERE channel=${this.#channel} AND epoch=${this.#epoch} AND worker=0`;
   }
 
-  recorded(id: TransactionId, worker: number): void {
-    if (id.kind !== 'position') this.#above[worker]?.push(id);
+  recorded(ids: readonly TransactionId[], worker: number): void {
+    if (this.#options.kind !== 'position') this.#above[worker]?.push(...ids);
   }
 
   async checkpoint(prefix: PositionSet): Promise<void> {

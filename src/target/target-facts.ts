@@ -18,6 +18,8 @@ export interface TargetFacts {
   readonly gtidMode: string;
   readonly maxAllowedPacket: number;
   readonly binlogFormat: string;
+  /** 0: names of databases and tables are compared byte by byte. */
+  readonly lowerCaseTableNames: number;
   /** sql_generate_invisible_primary_key is ON: a table without a key would gain a column that the source's rows lack. */
   readonly invisiblePrimaryKeys: boolean;
   /** Session variables that need a privilege to set, as they are: they are only set when an event wants another value. */
@@ -59,6 +61,7 @@ export async function readTargetFacts(connection: WireConnection): Promise<Targe
     gtidMode: (flavour === 'mysql' ? await variable(connection, '@@global.gtid_mode') : null) ?? 'OFF',
     maxAllowedPacket: Number(await variable(connection, '@@global.max_allowed_packet')),
     binlogFormat: (await variable(connection, '@@session.binlog_format')) ?? 'ROW',
+    lowerCaseTableNames: Number((await variable(connection, '@@global.lower_case_table_names')) ?? '0'),
     invisiblePrimaryKeys:
       flavour === 'mysql' &&
       (await variable(connection, '@@session.sql_generate_invisible_primary_key')) === '1',

@@ -1,14 +1,18 @@
 /**
  * Pipelined statements over a socket that was taken from the driver: COM_QUERY packets go out without waiting, replies
- * come back in the same order and are counted, one for each packet.
+ * come back in the same order and are counted.
  *
- *   COM_QUERY   0x03 · the statement's bytes                   (sequence 0; more packets above 16 MiB)
- *   reply       OK | ERR | column count · columns · EOF · rows · EOF or ERR
+ *   COM_QUERY        0x03 · the statement's bytes              (sequence 0; more packets above 16 MiB)
+ *   reply            OK | ERR | column count · columns · EOF · rows · EOF or ERR
+ *   COM_SET_OPTION   0x1b · u16: 0 several statements in a packet are allowed, 1 they are not; answered by EOF or ERR
  *
  * Invariants
- *  - One packet, one reply. The flag SERVER_MORE_RESULTS_EXISTS is never looked at: after BINLOG the server forgets to
- *    set it. Hence no multi-statements on such a connection, and a reply whose sequence number is not the one that
- *    follows its command's packets is a fault of the protocol: the connection is closed.
+ *  - One statement, one reply. The flag SERVER_MORE_RESULTS_EXISTS is never looked at: after BINLOG the server forgets to
+ *    set it. A packet of several statements (`runTogether`) has as many OK replies as statements, or ends with the first
+ *    ERR: the server does not run what stands behind a failed statement. The first reply to a packet must carry the sequence
+ *    number that follows its command's packets; another one is a fault of the protocol, and the connection is closed.
+ *  - Several statements in a packet are allowed to the server only from `runTogether` to the next command of another kind:
+ *    a text that comes from the source is never sent while they are.
  *  - Statements given as pieces are never joined; their buffers must not change until the reply has come.
  *  - After an error in one statement the next ones in the pipe still run: the caller builds them so that this is safe.
  *  - A lost connection rejects every statement without a reply; what the server did with those is unknown.
@@ -45,14 +49,20 @@ export type Statement = Buffer | readonly Buffer[];
 
 interface Pending {
   /** Sequence number that the first packet of the reply must carry. */
-  readonly sequence: number;
+  sequence: number;
+  /** Replies that are still to come, if none of them is an error. */
+  left: number;
   readonly keepRows: boolean;
+  onReply(reply: Reply): void;
   resolve(reply: Reply): void;
   reject(error: MillraceError): void;
 }
 
 const COM_QUERY = Buffer.from([0x03]);
 const COM_QUIT = Buffer.from([1, 0, 0, 0, 0x01]);
+const MULTI_STATEMENTS_ON = Buffer.from([3, 0, 0, 0, 0x1b, 0, 0]);
+const MULTI_STATEMENTS_OFF = Buffer.from([3, 0, 0, 0, 0x1b, 1, 0]);
+const SEPARATOR = Buffer.from(';');
 const QUIT_TIMEOUT_MS = 1000;
 /** Replies other than rows are short; a longer one is not a reply of this protocol. */
 const REPLY_LENGTH_MAX = 64 * 1024;
@@ -78,6 +88,8 @@ export class CommandPipe {
   #marker = 0;
   #parts: Buffer[] = [];
   #writing: Promise<void> = Promise.resolve();
+  /** The server takes several statements in a packet. */
+  #together = false;
   #lost: MillraceError | null = null;
   #onLost: (error: MillraceError) => void = () => {};
 
@@ -113,6 +125,25 @@ export class CommandPipe {
     return Promise.all(statements.map((statement) => this.#send(statement, false)));
   }
 
+  /**
+   * Sends all statements in one packet, which the server runs one after the other up to the first that fails: so COMMIT may
+   * stand at the end. Resolves with a reply for each that was run; the last is an error when one failed. None of them may
+   * give rows, and none may hold text that comes from the source: their number must be what it seems.
+   */
+  runTogether(statements: readonly Statement[]): Promise<Reply[]> {
+    const pieces: Buffer[] = [];
+    for (const [index, statement] of statements.entries()) {
+      if (index > 0) pieces.push(SEPARATOR);
+      if (Buffer.isBuffer(statement)) pieces.push(statement);
+      else pieces.push(...statement);
+    }
+    this.#allowTogether(true);
+    const replies: Reply[] = [];
+    return this.#sendPieces(pieces, false, statements.length, (reply) => replies.push(reply)).then(
+      () => replies,
+    );
+  }
+
   /** One statement whose rows are wanted (at most 16 MiB of them): for small looks at the server's state. */
   query(sql: string): Promise<Reply> {
     return this.#send(Buffer.from(sql), true);
@@ -124,6 +155,7 @@ export class CommandPipe {
    */
   async runStreaming(length: number, pieces: AsyncIterable<Buffer> | Iterable<Buffer>): Promise<Reply> {
     const framer = new PayloadFramer(length + COM_QUERY.length);
+    this.#allowTogether(false);
     const reply = this.#enqueue(length + COM_QUERY.length, false);
     // Looked at below as well; without this a lost connection would be an unhandled rejection meanwhile.
     reply.catch(() => {});
@@ -166,10 +198,29 @@ export class CommandPipe {
   }
 
   #send(statement: Statement, keepRows: boolean): Promise<Reply> {
+    this.#allowTogether(false);
     const pieces = Buffer.isBuffer(statement) ? [statement] : (statement as readonly Buffer[]);
+    return this.#sendPieces(pieces, keepRows, 1, () => {});
+  }
+
+  /** Nobody waits for the answer: should the server refuse, the packet that follows fails as a whole. */
+  #allowTogether(together: boolean): void {
+    if (this.#together === together || this.#lost !== null) return;
+    this.#together = together;
+    this.#enqueue(1, false).catch(() => {});
+    void this.#inTurn(() => this.#write([together ? MULTI_STATEMENTS_ON : MULTI_STATEMENTS_OFF]));
+  }
+
+  /** Resolves with the last reply. */
+  #sendPieces(
+    pieces: readonly Buffer[],
+    keepRows: boolean,
+    replies: number,
+    onReply: (reply: Reply) => void,
+  ): Promise<Reply> {
     let length = COM_QUERY.length;
     for (const piece of pieces) length += piece.length;
-    const reply = this.#enqueue(length, keepRows);
+    const reply = this.#enqueue(length, keepRows, replies, onReply);
     const out: Buffer[] = [];
     const framer = new PayloadFramer(length);
     framer.push(COM_QUERY, out);
@@ -180,11 +231,16 @@ export class CommandPipe {
     return reply;
   }
 
-  #enqueue(payloadLength: number, keepRows: boolean): Promise<Reply> {
+  #enqueue(
+    payloadLength: number,
+    keepRows: boolean,
+    left = 1,
+    onReply: (reply: Reply) => void = () => {},
+  ): Promise<Reply> {
     if (this.#lost !== null) return Promise.reject(this.#lost);
     const sequence = packetCount(payloadLength) & 0xff;
     return new Promise<Reply>((resolve, reject) => {
-      this.#pending.push({ sequence, keepRows, resolve, reject });
+      this.#pending.push({ sequence, left, keepRows, onReply, resolve, reject });
     });
   }
 
@@ -284,6 +340,10 @@ export class CommandPipe {
       return;
     }
     if (this.#marker === 0xfb) throw this.#protocol('the server asks for a local file');
+    if (this.#isEof()) {
+      this.#settle({ ok: true, affectedRows: 0, status: 0, warnings: 0, info: '', rows: [] });
+      return;
+    }
     const reply = new ByteDecoder(buf, start, end, 'reply packet');
     if (this.#marker === 0x00) {
       reply.skip(1);
@@ -324,11 +384,20 @@ export class CommandPipe {
   }
 
   #settle(reply: Reply): void {
-    const pending = this.#pending.shift();
     this.#expect = 'reply';
     this.#rows = [];
     this.#rowsLength = 0;
-    pending?.resolve(reply);
+    const pending = this.#pending[0];
+    if (pending === undefined) return;
+    pending.left -= 1;
+    pending.onReply(reply);
+    if (pending.left > 0 && reply.ok) {
+      // The replies to one packet are numbered on.
+      pending.sequence = (this.#reader.sequence + 1) & 0xff;
+      return;
+    }
+    this.#pending.shift();
+    pending.resolve(reply);
   }
 
   #protocol(what: string): MillraceError {

@@ -70,6 +70,7 @@ async function receive(input: Buffer, named: PositionKind): Promise<unknown> {
     base: kind === 'position' ? FilePositionSet.at('binlog.000001', 4) : emptyPositionSet(kind),
     checksum: 'crc32',
     semiSync: (options & 2) !== 0,
+    commitMs: null,
   });
   const packets = new PacketReader(intake);
   const chunk = CHUNKS[(options >> 2) & 3]!;

@@ -138,6 +138,60 @@ describe.each<Flavour>(['mysql', 'mariadb'])('%s', (flavour) => {
     await expect(run('DO 1')).rejects.toMatchObject({ code: 'CONNECTION_LOST' });
   });
 
+  test('several statements in a packet stop at the first that fails', async () => {
+    await open();
+    await run('DELETE FROM pipe.t', 'SET autocommit=0');
+    const together = (...statements: string[]): Promise<Reply[]> =>
+      pipe.runTogether(statements.map((sql) => Buffer.from(sql)));
+    const good = await together("INSERT INTO pipe.t (v) VALUES ('a')", 'DO 1', 'COMMIT');
+    expect(good.map((reply) => reply.ok)).toEqual([true, true, true]);
+    const bad = await together(
+      "INSERT INTO pipe.t (v) VALUES ('b')",
+      "INSERT INTO pipe.x VALUES ('b')",
+      'COMMIT',
+    );
+    expect(bad.map((reply) => reply.ok)).toEqual([true, false]);
+    const [rolledBack, next] = await run('ROLLBACK', 'DO 2');
+    expect(rolledBack).toMatchObject({ ok: true });
+    expect(next).toMatchObject({ ok: true });
+    expect(await server.query('SELECT v FROM pipe.t')).toHaveLength(1);
+    expect(pipe.inFlight).toBe(0);
+  });
+
+  test('a statement on its own cannot become two, also after several in a packet', async () => {
+    await open();
+    await pipe.runTogether([Buffer.from('DO 1'), Buffer.from('DO 2')]);
+    const [reply, next] = await run('DO 1; DROP TABLE pipe.t', 'DO 3');
+    expect(reply).toMatchObject({ ok: false, errno: 1064 });
+    expect(next).toMatchObject({ ok: true });
+    expect(await server.query("SHOW TABLES FROM pipe LIKE 't'")).toHaveLength(1);
+  });
+
+  test('packets of several statements follow each other without waiting', async () => {
+    await open();
+    const packets = Array.from({ length: 50 }, (_, i) =>
+      pipe.runTogether([
+        Buffer.from(`SET @n = ${i}`),
+        [Buffer.from('DO'), Buffer.from(' 1')],
+        Buffer.from('DO 2'),
+      ]),
+    );
+    const replies = await Promise.all(packets);
+    expect(replies.every((each) => each.length === 3 && each.every((reply) => reply.ok))).toBe(true);
+    expect(((await pipe.query('SELECT @n')) as OkReply).rows).toEqual([['49']]);
+  });
+
+  test('a packet of several statements and 17 MiB is answered like a small one', async () => {
+    await open();
+    const long = Buffer.concat([
+      Buffer.from("SET @long = '"),
+      Buffer.alloc(17 * MIB, 0x61),
+      Buffer.from("'"),
+    ]);
+    const replies = await pipe.runTogether([Buffer.from('DO 1'), long, Buffer.from('COMMIT')]);
+    expect(replies.map((reply) => reply.ok)).toEqual([true, true, true]);
+  });
+
   test('LOCAL INFILE is refused', async () => {
     await open();
     const [reply] = await run("LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE pipe.t (v)");

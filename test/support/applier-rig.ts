@@ -5,12 +5,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ApplierOptions } from '../../src/applier/applier-messages.ts';
 import { ApplierRun, type RunCounters } from '../../src/applier/applier-run.ts';
+import { noneFiltered } from '../../src/applier/filter-counters.ts';
 import type { GuardMatch } from '../../src/applier/guard-scout.ts';
 import { NO_CONTROL } from '../../src/applier/target-control.ts';
 import { type MillraceError, toPlain } from '../../src/base/errors.ts';
 import { type LogFacts, silentLogger } from '../../src/base/runtime.ts';
 import { type PositionKind, type PositionSet, parsePositionSet } from '../../src/binlog/position-set.ts';
 import type { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
+import { NO_SOURCE_CLOCK } from '../../src/relay/source-clock.ts';
 import { NO_GUARDS } from '../../src/rules/guard-rules.ts';
 import { ALL_IS_REPLICATED } from '../../src/rules/target-rules.ts';
 import type { EndpointOptions } from '../../src/wire/endpoint.ts';
@@ -23,6 +25,7 @@ export interface RigOptions {
   readonly progress?: 'auto' | 'gtid' | 'table';
   readonly workers?: number;
   readonly commitOrder?: ApplierOptions['commitOrder'];
+  readonly coalesce?: number;
   readonly channel?: string;
   readonly kind?: PositionKind;
   readonly account?: { readonly user: string; readonly password: string };
@@ -57,7 +60,9 @@ export class ApplierRig {
     transactionsApplied: 0,
     rowsApplied: 0,
     lastCommitMicros: null,
-    lastAppliedWallMs: null,
+    lastAgeMs: null,
+    lastAppliedAtMs: null,
+    filtered: noneFiltered(),
   };
   readonly logged: { readonly message: string; readonly facts: LogFacts | undefined }[] = [];
   /** What guards have found, in every life anew. */
@@ -109,7 +114,13 @@ export class ApplierRig {
   }
 
   applierOptions(more: Partial<ApplierOptions> = {}): ApplierOptions {
-    const { channel = 'orders', progress = 'auto', workers = 4, commitOrder = 'window' } = this.#options;
+    const {
+      channel = 'orders',
+      progress = 'auto',
+      workers = 4,
+      commitOrder = 'window',
+      coalesce = 1,
+    } = this.#options;
     return {
       channel,
       target: 'standby',
@@ -118,6 +129,7 @@ export class ApplierRig {
       progress,
       workers,
       commitOrder,
+      coalesce,
       startAt: null,
       relayDir: this.relay.dir,
       published: this.relay.published.buffer,
@@ -126,6 +138,7 @@ export class ApplierRig {
       rules: ALL_IS_REPLICATED,
       guards: NO_GUARDS,
       control: NO_CONTROL,
+      sourceClock: NO_SOURCE_CLOCK,
       ...more,
     };
   }

@@ -1,7 +1,8 @@
 /**
  * Cuts the connection of an apply session at a chosen point: the n-th time that any session sends statements, counted from
- * `arm` (a look at the schemas changes nothing and is not counted). What a crash of Millrace or of the network would do
- * there, without chance.
+ * `arm` (a look at the schemas changes nothing and is not counted); in a packet of several statements each of them is a
+ * point, and what stands behind it is not sent, as if the server had died there. What a crash of Millrace, of the server or
+ * of the network would do, without chance.
  */
 import type { MillraceError } from '../../src/base/errors.ts';
 import { ApplySession } from '../../src/target/apply-session.ts';
@@ -27,13 +28,28 @@ export class SessionFaults {
   #fault: Fault = 'answered';
   readonly #kill: (threadId: number) => Promise<unknown>;
   readonly #run = ApplySession.prototype.run;
+  readonly #runTogether = ApplySession.prototype.runTogether;
 
   /** `kill`: ends a session of the target from outside. */
   constructor(kill: (threadId: number) => Promise<unknown> = () => Promise.resolve()) {
     this.#kill = kill;
     const faults = this;
     ApplySession.prototype.run = function (this: ApplySession, statements: Statements): Promise<Reply[]> {
-      return faults.#pass(this, statements);
+      const send = (): Promise<Reply[]> => faults.#run.call(this, statements);
+      if (statements.length > 0) faults.#count += 1;
+      return faults.#isDue() ? faults.#cut(this, statements, send) : send();
+    };
+    ApplySession.prototype.runTogether = function (
+      this: ApplySession,
+      statements: Statements,
+    ): Promise<Reply[]> {
+      for (let sent = 1; sent <= statements.length; sent++) {
+        faults.#count += 1;
+        if (!faults.#isDue()) continue;
+        const part = statements.slice(0, sent);
+        return faults.#cut(this, part, () => faults.#runTogether.call(this, part));
+      }
+      return faults.#runTogether.call(this, statements);
     };
   }
 
@@ -52,12 +68,14 @@ export class SessionFaults {
 
   restore(): void {
     ApplySession.prototype.run = this.#run;
+    ApplySession.prototype.runTogether = this.#runTogether;
   }
 
-  async #pass(session: ApplySession, statements: Statements): Promise<Reply[]> {
-    const send = (): Promise<Reply[]> => this.#run.call(session, statements);
-    if (statements.length > 0) this.#count += 1;
-    if (this.#at === 0 || this.fired || this.#count !== this.#at) return send();
+  #isDue(): boolean {
+    return this.#at !== 0 && !this.fired && this.#count === this.#at;
+  }
+
+  async #cut(session: ApplySession, statements: Statements, send: () => Promise<Reply[]>): Promise<Reply[]> {
     this.fired = true;
     this.sent = statements.map((each) => (Array.isArray(each) ? each.join('') : String(each))).join('; ');
     switch (this.#fault) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Admission, type AdmissionRules, type Candidate } from '../../../src/applier/admission.ts';
-import { WallDueClock } from '../../../src/applier/due-clock.ts';
+import type { DueClock } from '../../../src/applier/due-clock.ts';
 import type { GuardMatch, GuardScout } from '../../../src/applier/guard-scout.ts';
 import { NO_CONTROL, type TargetControl } from '../../../src/applier/target-control.ts';
 import type { PositionKind, TransactionId } from '../../../src/binlog/position-set.ts';
@@ -16,6 +16,15 @@ function candidate(name: string, committedMs: number | null = NOON): Candidate {
     id: parseTransactionIdText(name),
     location: { fileNumber: 1, offset: 100 },
     commitMicros: committedMs === null ? null : BigInt(committedMs) * 1000n,
+    commitIsExact: true,
+  };
+}
+
+/** A source whose clock is ours. */
+function dueAt(nowMs: number): DueClock {
+  return {
+    dueInMs: ({ commitMicros }, delayMs) =>
+      commitMicros === null ? 0 : Math.max(0, Number(commitMicros) / 1000 + delayMs - nowMs),
   };
 }
 
@@ -34,7 +43,7 @@ function admission({ control, rules, nowMs = NOON, passed = [], scout, kind = 'g
     kind,
     { control: { ...NO_CONTROL, ...control }, delayMs: 0, onGuard: 'hold', ...rules },
     {
-      due: new WallDueClock({ wallMs: () => nowMs, monotonicMs: () => 0 }),
+      due: dueAt(nowMs),
       scout: scout ?? null,
       isPassed: (each: TransactionId) => passed.includes(transactionIdText(each)),
     },

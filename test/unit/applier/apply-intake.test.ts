@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { ApplierSettings } from '../../../src/applier/applier-messages.ts';
 import { ApplyIntake, type TransactionSource } from '../../../src/applier/apply-intake.ts';
 import { ApplyScheduler } from '../../../src/applier/apply-scheduler.ts';
-import { WallDueClock } from '../../../src/applier/due-clock.ts';
+import type { ApplyUnit } from '../../../src/applier/apply-unit.ts';
 import { NO_CONTROL, type TargetControl } from '../../../src/applier/target-control.ts';
 import type { Transaction } from '../../../src/applier/transaction.ts';
 import type { Assembled } from '../../../src/applier/transaction-assembler.ts';
@@ -14,14 +14,16 @@ import { ALL_IS_REPLICATED } from '../../../src/rules/target-rules.ts';
 
 const UUID = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
 const id = (gno: number): string => `${UUID}:${gno}`;
-const gnoOf = (transaction: Transaction): number => Number(transactionIdText(transaction.id).split(':')[1]);
+const gnoOf = (what: Transaction | ApplyUnit): number => {
+  const { id } = 'members' in what ? what.members[0]! : what;
+  return Number(transactionIdText(id).split(':')[1]);
+};
 
 /** The log holds transactions 1 to `length`, each committed one second after the one before, ten to a relay file. */
 class Log implements TransactionSource {
   readonly #length: number;
   readonly #executed: ReadonlySet<number>;
   #next = 1;
-  #ordinal = 0;
 
   constructor(length: number, executed: ReadonlySet<number> = new Set()) {
     this.#length = length;
@@ -43,15 +45,15 @@ class Log implements TransactionSource {
     const commitMicros = BigInt(gno) * 1_000_000n;
     if (this.#executed.has(gno)) return { is: 'executed', id: name, commitMicros };
     const transaction = {
-      ordinal: this.#ordinal++,
-      lastCommitted: 0,
-      sequenceNumber: gno,
-      clock: 1,
-      barrier: gno % 7 === 0 ? 'a statement' : null,
+      conflicts:
+        gno % 7 === 0
+          ? { by: 'barrier', why: 'a statement' }
+          : { by: 'clock', clock: 1, lastCommitted: 0, firstSequence: gno, sequenceNumber: gno },
       bytes: 10,
       id: name,
       location: { fileNumber: Math.ceil(gno / 10), offset: gno },
       commitMicros,
+      commitIsExact: true,
       skip: null,
     } as unknown as Transaction;
     return { is: 'transaction', transaction };
@@ -72,7 +74,7 @@ function world(
   options: { executed?: readonly number[]; control?: Partial<TargetControl> } = {},
 ) {
   const { executed = [], control = {} } = options;
-  const scheduler = new ApplyScheduler<Transaction>({
+  const scheduler = new ApplyScheduler<ApplyUnit>({
     workers: 3,
     commitOrder: 'any',
     windowMax: 8,
@@ -83,13 +85,14 @@ function world(
   const intake = new ApplyIntake({ set, above: new Set() }, settingsOf(control), {
     kind: 'gtid',
     scheduler,
-    due: new WallDueClock({ wallMs: () => 0, monotonicMs: () => 0 }),
+    due: { dueInMs: () => 0 },
+    coalesce: 1,
     scout: () => null,
   });
   intake.readFrom(new Log(length, new Set(executed)));
   /** What starts now, in order. */
-  const start = (): Transaction[] => {
-    const started: Transaction[] = [];
+  const start = (): ApplyUnit[] => {
+    const started: ApplyUnit[] = [];
     for (let next = scheduler.takeReady(); next !== null; next = scheduler.takeReady()) started.push(next);
     return started;
   };
@@ -201,14 +204,14 @@ describe('the intake', () => {
           const had = new Set(executed);
           const started: number[] = [];
           const committed = new Set<number>();
-          let running: Transaction[] = [];
+          let running: ApplyUnit[] = [];
           let now = { paused: false, skipped: new Set<number>(), until: null as number | null, is: 'before' };
           const go = (): void => {
             for (const transaction of start()) {
               const gno = gnoOf(transaction);
               expect(now.paused).toBe(false);
               if (now.until !== null) expect(gno).toBeLessThan(now.until + (now.is === 'after' ? 1 : 0));
-              expect(transaction.skip).toBe(now.skipped.has(gno) ? 'r' : null);
+              expect(transaction.members[0]!.skip).toBe(now.skipped.has(gno) ? 'r' : null);
               started.push(gno);
               running.push(transaction);
             }

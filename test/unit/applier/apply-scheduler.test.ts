@@ -2,25 +2,46 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   ApplyScheduler,
+  type Conflicts,
   type Schedulable,
   type SchedulerLimits,
 } from '../../../src/applier/apply-scheduler.ts';
 
-interface Planned extends Schedulable {
+interface Plan {
+  readonly lastCommitted: number;
+  readonly sequenceNumber: number;
+  readonly clock: number;
+  readonly barrier: string | null;
+  readonly bytes: number;
+  readonly keys: readonly bigint[] | null;
+  /** Of a unit of several transactions. */
+  readonly firstSequence: number;
+}
+
+interface Planned extends Schedulable, Plan {
   readonly name: string;
 }
 
-function transaction(ordinal: number, more: Partial<Schedulable> = {}): Planned {
-  return {
-    ordinal,
+function conflicts(plan: Plan): Conflicts {
+  if (plan.barrier !== null) return { by: 'barrier', why: plan.barrier };
+  if (plan.keys !== null) return { by: 'keys', keys: new Set(plan.keys) };
+  const { clock, lastCommitted, firstSequence, sequenceNumber } = plan;
+  return { by: 'clock', clock, lastCommitted, firstSequence, sequenceNumber };
+}
+
+function transaction(ordinal: number, more: Partial<Plan> = {}): Planned {
+  const sequenceNumber = more.sequenceNumber ?? ordinal + 1;
+  const plan: Plan = {
     lastCommitted: ordinal,
-    sequenceNumber: ordinal + 1,
+    sequenceNumber,
+    firstSequence: sequenceNumber,
     clock: 1,
     barrier: null,
     bytes: 100,
-    name: `t${ordinal}`,
+    keys: null,
     ...more,
   };
+  return { ordinal, ...plan, conflicts: conflicts(plan), name: `t${ordinal}` };
 }
 
 const LIMITS: SchedulerLimits = {
@@ -88,6 +109,46 @@ describe('the apply scheduler', () => {
     expect(names(takeAll(queue))).toEqual(['t0']);
     queue.committed(old);
     expect(names(takeAll(queue))).toEqual(['t1']);
+  });
+
+  test('units that change a key in common follow each other, others overlap', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const all = [
+      transaction(0, { keys: [1n, 2n] }),
+      transaction(1, { keys: [3n] }),
+      transaction(2, { keys: [2n, 3n, 4n] }),
+      transaction(3, { keys: [5n] }),
+    ];
+    for (const each of all) queue.admit(each);
+    expect(names(takeAll(queue))).toEqual(['t0', 't1']);
+    queue.committed(all[0]!);
+    expect(takeAll(queue)).toEqual([]);
+    queue.committed(all[1]!);
+    expect(names(takeAll(queue))).toEqual(['t2', 't3']);
+  });
+
+  test('keys and a clock cannot be compared: one waits for the other', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const all = [transaction(0, { keys: [1n] }), transaction(1, { lastCommitted: 0 })];
+    for (const each of all) queue.admit(each);
+    expect(names(takeAll(queue))).toEqual(['t0']);
+    queue.committed(all[0]!);
+    expect(names(takeAll(queue))).toEqual(['t1']);
+  });
+
+  test('a unit of several transactions is waited for by whoever depends on any of them', () => {
+    const queue = scheduler({ commitOrder: 'any' });
+    const all = [
+      transaction(0, { lastCommitted: 0, firstSequence: 1, sequenceNumber: 10 }),
+      transaction(1, { lastCommitted: 0, firstSequence: 11, sequenceNumber: 20 }),
+      transaction(2, { lastCommitted: 3, firstSequence: 21, sequenceNumber: 21 }),
+    ];
+    for (const each of all) queue.admit(each);
+    expect(names(takeAll(queue))).toEqual(['t0', 't1']);
+    queue.committed(all[1]!);
+    expect(takeAll(queue)).toEqual([]);
+    queue.committed(all[0]!);
+    expect(names(takeAll(queue))).toEqual(['t2']);
   });
 
   test('commit_order source: never two at a time', () => {
@@ -267,10 +328,8 @@ function planned(list: readonly Step[]): Planned[] {
     }
     sequenceNumber += 1;
     const lastCommitted = Math.max(0, sequenceNumber - 1 - reach);
-    return {
-      ...transaction(ordinal, { lastCommitted, sequenceNumber, clock, bytes }),
-      barrier: barrier ? 'a statement' : null,
-    };
+    const why = barrier ? 'a statement' : null;
+    return transaction(ordinal, { lastCommitted, sequenceNumber, clock, bytes, barrier: why });
   });
 }
 

@@ -90,7 +90,9 @@ test.each([
   [200_000, '2 d'],
 ])('a lag of %d seconds reads %s', (seconds, text) => {
   const pendingCommitMicros = String(BigInt(NOW - seconds * 1000) * 1000n);
-  expect(render({ target: { pendingCommitMicros } })).toContain(`running  ${text}  `);
+  expect(render({ target: { pendingCommitMicros, pendingAgeMs: seconds * 1000 } })).toContain(
+    `running  ${text}  `,
+  );
 });
 
 test('a long set is cut', () => {

@@ -9,8 +9,16 @@ import { type TargetWishes, targetWishes } from '../../../src/channel/control-do
 import type { ReaderState, ReaderStatus } from '../../../src/reader/reader-messages.ts';
 
 export const UUID = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
+/** Monotonic time at NOW. */
+export const UPTIME = 5_000_000;
 export const NOW = Date.parse('2026-02-03T04:05:06.000Z');
-export const FACTS = { version: '0.1.0', pid: 4711, startedWallMs: NOW - 90_000, nowWallMs: NOW };
+export const FACTS = {
+  version: '0.1.0',
+  pid: 4711,
+  startedWallMs: NOW - 90_000,
+  nowWallMs: NOW,
+  nowMs: UPTIME,
+};
 
 export function error(code: ErrorCode, message: string, hint: string | null = null): PlainError {
   return { code, action: ERROR_CODES[code], message, hint, facts: {} };
@@ -74,7 +82,8 @@ function readerStatus(state: ReaderState): ReaderStatus {
     caughtUpWithSource: true,
     contactMs: NOW - 300,
     heartbeatMs: 1000,
-    clockDiffMs: 0,
+    contactAtMs: UPTIME - 300,
+    sourceClock: { offsetMs: 0, errorMs: 0.2, readAtMs: UPTIME - 500, steps: 0 },
   };
 }
 
@@ -88,10 +97,13 @@ function applierStatus(state: ApplierState): ApplierStatus {
     workers: 8,
     transactionsApplied: 5021,
     rowsApplied: 70_000,
+    filtered: { transactions: 12, statements: 3, rows: 450, systemStatements: 2 },
     caughtUpWithRelay: true,
     pendingCommitMicros: null,
     lastCommitMicros: null,
-    lastAppliedWallMs: null,
+    pendingAgeMs: null,
+    lastAgeMs: null,
+    lastAppliedAtMs: null,
     neededFile: 7,
     gate: { is: 'open' },
     untilReached: false,

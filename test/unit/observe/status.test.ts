@@ -58,6 +58,12 @@ describe('the status', () => {
               lag_transactions: 0,
               transactions_applied: 5021,
               rows_applied: 70_000,
+              filtered: {
+                transactions_filtered: 12,
+                statements_filtered: 3,
+                rows_filtered: 450,
+                system_statements_skipped: 2,
+              },
               last_error: null,
               last_error_code: null,
             },

@@ -31,6 +31,7 @@ function intake(kind: PositionKind = 'gtid', options: Partial<IntakeOptions> = {
     base: kind === 'position' ? FilePositionSet.at('binlog.000007', 4) : emptyPositionSet(kind),
     checksum: 'crc32',
     semiSync: false,
+    commitMs: null,
     ...options,
   });
 }

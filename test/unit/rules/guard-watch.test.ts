@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { EventType } from '../../../src/binlog/event-header.ts';
+import type { TableMap } from '../../../src/binlog/table-map.ts';
 import { ChangeReader } from '../../../src/rules/change-reader.ts';
 import type { Guard } from '../../../src/rules/guard-rules.ts';
-import { type GuardFinding, type GuardScope, GuardWatch, guardText } from '../../../src/rules/guard-watch.ts';
+import type { GuardScope } from '../../../src/rules/guard-scope.ts';
+import { type GuardFinding, GuardWatch, guardText } from '../../../src/rules/guard-watch.ts';
 import { buildQuery, describeFormat } from '../../support/binlog-builder.ts';
 import { recordedEvents } from '../binlog/rows-fixture.ts';
 
@@ -13,6 +15,9 @@ const ALL: readonly Guard[] = [
   { is: 'delete_rows_over', rows: 1000 },
   { is: 'alter', table: 'shop.%' },
 ];
+
+/** As far as guards look at it. */
+const table = (database: string, name: string) => ({ database, table: name }) as TableMap;
 
 /** What the guards say to a transaction of these statements, sent with `d` as the default database. */
 function askedOf(guards: readonly Guard[], sql: readonly string[], flavour: 'mysql' | 'mariadb' = 'mysql') {
@@ -152,7 +157,7 @@ describe('a transaction', () => {
   test('forgets the one before it', () => {
     const watch = new GuardWatch(ALL);
     watch.begin();
-    watch.rows('delete', 'shop', 'orders', 5000);
+    watch.rows('delete', table('shop', 'orders'), 5000);
     expect(watch.end()).not.toBeNull();
     watch.begin();
     expect(watch.end()).toBeNull();
@@ -161,11 +166,11 @@ describe('a transaction', () => {
   test('deletes too many rows when all its events and tables together do', () => {
     const watch = new GuardWatch(ALL);
     watch.begin();
-    watch.rows('delete', 'shop', 'orders', 400);
-    watch.rows('delete', 'shop', 'orders', 300);
-    watch.rows('delete', 'shop', 'lines', 300);
+    watch.rows('delete', table('shop', 'orders'), 400);
+    watch.rows('delete', table('shop', 'orders'), 300);
+    watch.rows('delete', table('shop', 'lines'), 300);
     expect(watch.end()).toBeNull();
-    watch.rows('delete', 'shop', 'lines', 311_000);
+    watch.rows('delete', table('shop', 'lines'), 311_000);
     expect(watch.end()).toEqual({
       guard: 'delete_rows_over: 1000',
       what: '312,000 rows deleted from shop.lines, shop.orders',
@@ -176,33 +181,33 @@ describe('a transaction', () => {
     const watch = new GuardWatch([{ is: 'delete_rows_over', rows: 0 }]);
     watch.begin();
     expect(watch.end()).toBeNull();
-    watch.rows('delete', 'shop', 'orders', 1);
+    watch.rows('delete', table('shop', 'orders'), 1);
     expect(watch.end()).toEqual({ guard: 'delete_rows_over: 0', what: '1 row deleted from shop.orders' });
   });
 
   test('with rows that cannot be counted matches', () => {
     const watch = new GuardWatch(ALL);
     watch.begin();
-    watch.rows('delete', 'shop', 'orders', null);
+    watch.rows('delete', table('shop', 'orders'), null);
     expect(watch.end()?.what).toBe('rows deleted from shop.orders that cannot be counted');
   });
 
   test('over thousands of tables is counted in full, in bounded memory', () => {
     const watch = new GuardWatch([{ is: 'delete_rows_over', rows: 9_999 }]);
     watch.begin();
-    for (let n = 0; n < 10_000; n++) watch.rows('delete', 'shop', `t${n}`, 1);
+    for (let n = 0; n < 10_000; n++) watch.rows('delete', table('shop', `t${n}`), 1);
     expect(watch.end()?.what).toMatch(/^10,000 rows deleted from .* and 61 more$/);
   });
 
   test('of which the target leaves something out is judged by the rest', () => {
     const scope: GuardScope = {
-      hasRows: (database) => database === 'shop',
+      hasDeletes: ({ database }) => database === 'shop',
       hasStatement: ({ database }) => database === 'shop',
     };
     const watch = new GuardWatch(ALL, scope);
     const reader = new ChangeReader(watch, null);
     watch.begin();
-    watch.rows('delete', 'other', 'orders', 5000);
+    watch.rows('delete', table('other', 'orders'), 5000);
     const buf = buildQuery('DROP TABLE t');
     const fde = describeFormat('mysql');
     reader.take({ buf, start: 0, end: buf.length, type: EventType.QUERY_EVENT, fde, oversized: null });

@@ -1,0 +1,138 @@
+/**
+ * The worker sessions of one life of an applier: opened together, given a unit each at a time, closed together.
+ */
+import type { Logger } from '../base/runtime.ts';
+import { TableMapCache } from '../binlog/table-map-cache.ts';
+import type { PublishedEnd, RelayPosition } from '../relay/published-end.ts';
+import type { TargetFilter } from '../rules/target-filter.ts';
+import { ApplySession } from '../target/apply-session.ts';
+import { type Collations, convertText, readCollations } from '../target/collations.ts';
+import { schemaReader } from '../target/ddl-intent.ts';
+import { hexLiteral } from '../target/table-progress.ts';
+import { readTriggerTable } from '../target/trigger-table.ts';
+import type { EndpointOptions } from '../wire/endpoint.ts';
+import type { ApplyUnit } from './apply-unit.ts';
+import { ApplyWorker } from './apply-worker.ts';
+import type { FilterCounters } from './filter-counters.ts';
+import type { PreparedBranches, PreparedPlace } from './prepared-branches.ts';
+import type { ReplayContext } from './replay-context.ts';
+import { findPrepared, holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
+import type { TakenTarget } from './target-takeover.ts';
+
+const BINLOG_BYTES = 512 * 1024;
+/** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
+const SQL_FOREIGN_KEYS_SINCE = 90600;
+
+export interface ApplyWorkersOptions {
+  readonly endpoint: EndpointOptions;
+  readonly relayDir: string;
+  readonly channel: string;
+  readonly count: number;
+  readonly target: TakenTarget;
+  readonly published: PublishedEnd;
+  readonly prepared: PreparedBranches;
+  readonly filtered: FilterCounters;
+  readonly log: Logger;
+  /** Told to stop, or broken. */
+  readonly ended: AbortSignal;
+  readonly broken: AbortSignal;
+  /** The rules as they are now; null: no rule is active. They change only while nothing is in flight. */
+  filter(): TargetFilter | null;
+  stopping(): boolean;
+  standAlone(unit: ApplyUnit): Promise<void>;
+  ranAlone(unit: ApplyUnit): boolean;
+  onLost(error: unknown): void;
+}
+
+export class ApplyWorkers {
+  readonly #options: ApplyWorkersOptions;
+  readonly #all: ApplyWorker[] = [];
+  readonly #idle: ApplyWorker[] = [];
+  readonly #tableMaps = new TableMapCache();
+  #collations: Promise<Collations> | null = null;
+
+  constructor(options: ApplyWorkersOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with the first that cannot be opened; those that are open are closed by `close`. */
+  async open(): Promise<void> {
+    const { endpoint, target, count, ended } = this.#options;
+    const { facts } = target;
+    const opened = await Promise.allSettled(
+      Array.from({ length: count }, () => ApplySession.open(endpoint, facts, ended)),
+    );
+    for (const [index, each] of opened.entries()) {
+      if (each.status === 'fulfilled') this.#add(each.value, index + 1);
+    }
+    const failed = opened.find((each) => each.status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
+
+  #add(session: ApplySession, number: number): void {
+    const { target, log, broken, stopping, filtered, standAlone, ranAlone, onLost } = this.#options;
+    const { facts } = target;
+    const worker = new ApplyWorker(session, this.#replayContext(number), {
+      rows: {
+        bytesMax: Math.min(BINLOG_BYTES, Math.floor(facts.maxAllowedPacket / 2)),
+        knowsSqlForeignKeys: facts.flavour === 'mysql' && facts.versionNumber >= SQL_FOREIGN_KEYS_SINCE,
+      },
+      log,
+      signal: broken,
+      stopping,
+      filtered,
+      standAlone,
+      ranAlone,
+    });
+    session.onLost(onLost);
+    this.#all.push(worker);
+    this.#idle.push(worker);
+  }
+
+  #replayContext(worker: number): ReplayContext {
+    const { relayDir, channel, published, target, prepared, filter } = this.#options;
+    const { facts, progress, createdBefore, control } = target;
+    return {
+      facts,
+      progress,
+      worker,
+      channel: hexLiteral(channel),
+      createdBefore,
+      tableMaps: this.#tableMaps,
+      get filter() {
+        return filter();
+      },
+      prepared,
+      collations: () => (this.#collations ??= readCollations(control, facts)),
+      convert: (utf8: Buffer, charset: string) => convertText(control, utf8, charset),
+      readSchemas: schemaReader(control),
+      triggerTable: (database: string, trigger: string) => readTriggerTable(control, database, trigger),
+      findPrepared: (xid: string, end: RelayPosition) => findPrepared(relayDir, published, xid, end),
+      readTransaction: (location: RelayPosition) => readStoredTransaction(relayDir, published, location),
+      holdsTransaction: (place: PreparedPlace) => holdsTransaction(relayDir, published, place, place.id),
+    };
+  }
+
+  /** One of them is idle: the scheduler knows how many there are. Gives the rows that were changed; null: it was given up. */
+  async apply(unit: ApplyUnit): Promise<number | null> {
+    const worker = this.#idle.pop()!;
+    const rows = await worker.apply(unit);
+    this.#idle.push(worker);
+    return rows;
+  }
+
+  async ping(): Promise<void> {
+    await Promise.all(this.#idle.map((worker) => worker.session.ping()));
+  }
+
+  /** At once: the server rolls back what was in flight. */
+  destroy(): void {
+    for (const worker of this.#all) worker.session.destroy();
+  }
+
+  async close(graceful: boolean): Promise<void> {
+    await Promise.all(
+      this.#all.map((worker) => (graceful ? worker.session.end() : worker.session.destroy())),
+    );
+  }
+}
