@@ -23,6 +23,7 @@ import {
   channelWishes,
   PENDING_MAX,
   pending,
+  type SkippedId,
   type TargetWishes,
   targetWishes,
   withChannel,
@@ -31,6 +32,7 @@ import {
 } from './control-document.ts';
 import {
   isExecuted,
+  notConnected,
   type Placed,
   questionOf,
   refusalOf,
@@ -251,9 +253,10 @@ export class ControlDesk {
     const before = skipped.find((each) => each.id === id);
     if (before !== undefined) {
       if (cameTooLate(before)) throw tooLate(id, target);
+      const confirmed = before.certain || (await this.#makeCertain(placed, before));
       const what = before.executed ? 'was skipped' : 'is to be skipped';
       const message = `${id} ${what} on ${target} already, reason: ${before.reason}`;
-      return this.#answer(request, placed, { changed: false, confirmed: before.certain }, message);
+      return this.#answer(request, placed, { changed: false, confirmed }, message);
     }
     await requireWaiting(placed, id);
     if (pending(skipped).length >= PENDING_MAX) throw tooMany(target, 'skipped');
@@ -277,11 +280,15 @@ export class ControlDesk {
     }
     await requireWaiting(placed, id);
     if (pending(approved).length >= PENDING_MAX) throw tooMany(target, 'approved');
-    const instead = skipped.some((each) => each.id === id) ? ', and is no longer skipped' : '';
-    const change = {
-      approved: [...approved, { id, executed: false }],
-      skipped: skipped.filter((each) => each.id !== id),
+    const wasSkipped = skipped.some((each) => each.id === id);
+    const change = (certain: boolean): Change => {
+      if (wasSkipped && !certain) throw notConnected(target, id);
+      return {
+        approved: [...approved, { id, executed: false }],
+        skipped: skipped.filter((each) => each.id !== id),
+      };
     };
+    const instead = wasSkipped ? ', and is no longer skipped' : '';
     const outcome = await this.#change(request, placed, change, { id });
     const message = `${id} is approved for ${target}: no guard holds it${instead}`;
     return this.#answer(request, placed, outcome, `${message}${this.#whatNext(placed)}`);
@@ -292,7 +299,9 @@ export class ControlDesk {
     const { until } = request;
     if (until !== null && until.is !== 'time') {
       requireKind(channel, until.id);
-      if (await isExecuted(placed, until.id)) throw untilPassed(target, untilText(until));
+      // The same one may be asked for again: `after` is executed then, as it was wanted.
+      const isMeant = until.is === 'after' && isDeepStrictEqual(until, this.#wishes(placed).until);
+      if (!isMeant && (await isExecuted(placed, until.id))) throw untilPassed(target, untilText(until));
     }
     const outcome = await this.#change(request, placed, { until }, { until });
     if (until === null) return this.#answer(request, placed, outcome, `${target} goes on without an until`);
@@ -321,7 +330,7 @@ export class ControlDesk {
     const isSame = (wanted: Change): boolean =>
       Object.entries(wanted).every(([key, value]) => isDeepStrictEqual(before[key as keyof Change], value));
     if (typeof change !== 'function' && isSame(change))
-      return { changed: false, confirmed: channel.targetLives(index) };
+      return { changed: false, confirmed: await this.#isConnected(placed) };
     let certain = true;
     try {
       const question = questionOf(request);
@@ -331,8 +340,8 @@ export class ControlDesk {
         const refusal = lateness === null ? null : refusalOf(lateness, request, target);
         if (refusal !== null) throw refusal;
       }
-      this.#audit(request, channel.name, { target, ...facts });
       const wanted = typeof change === 'function' ? change(certain) : change;
+      this.#audit(request, channel.name, { target, ...facts });
       store.write(withTarget(store.document, channel.name, target, wanted));
     } catch (error) {
       await channel.govern(index);
@@ -340,6 +349,25 @@ export class ControlDesk {
     }
     const heard = await channel.govern(index);
     return { changed: true, confirmed: heard && certain };
+  }
+
+  async #isConnected({ channel, index }: Placed): Promise<boolean> {
+    return (await channel.applierStatus(index))?.state.at === 'running';
+  }
+
+  /** A skip was written down while nobody could tell whether it was in time: perhaps somebody can now. */
+  async #makeCertain({ channel, index, target }: Placed, { id, executed }: SkippedId): Promise<boolean> {
+    if (executed) return true;
+    const { store } = this.#options;
+    try {
+      const lateness = await channel.freeze(index, { about: [id], until: null });
+      if (lateness === null || lateness.passed.includes(id)) return false;
+      const told = { committed: [], found: [], missing: [id] };
+      store.write(withExecuted(store.document, channel.name, target, told));
+      return true;
+    } finally {
+      await channel.govern(index);
+    }
   }
 
   #audit({ do: verb, by }: DeskRequest, channel: string, facts: AuditEntry): void {

@@ -84,6 +84,12 @@ export function tooLate(id: string, target: string): MillraceError {
   return new MillraceError('NOT_POSSIBLE', message);
 }
 
+/** Nobody can tell, and the other answer would be a promise. */
+export function notConnected(target: string, id: string): MillraceError {
+  const message = `${target} is not connected: nobody can tell whether ${id} was skipped already; nothing was changed`;
+  return new MillraceError('CONNECTION_LOST', message, { hint: 'Say it again when it is connected.' });
+}
+
 export function untilPassed(target: string, what: string): MillraceError {
   const message = `${target} cannot stop ${what}: that has passed; nothing was changed`;
   return new MillraceError('NOT_POSSIBLE', message, {

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createSourceAccount, createTargetAccount } from '../support/accounts.ts';
 import { waitUntilCaughtUp } from '../support/catching-up.ts';
 import { executedSet } from '../support/equality.ts';
@@ -25,6 +25,8 @@ const KINDS = [
   ['MySQL, progress table', 'mysql', 'table'],
   ['MariaDB, progress table', 'mariadb', 'table'],
 ] as const;
+
+vi.setConfig({ testTimeout: 400_000 });
 
 describe.each(KINDS)('%s', (_what, flavour, progress) => {
   let source: TestServer;
