@@ -32,6 +32,7 @@ import {
 } from './control-document.ts';
 import {
   isExecuted,
+  isTimePassed,
   notConnected,
   type Placed,
   questionOf,
@@ -302,6 +303,9 @@ export class ControlDesk {
       // The same one may be asked for again: `after` is executed then, as it was wanted.
       const isMeant = until.is === 'after' && isDeepStrictEqual(until, this.#wishes(placed).until);
       if (!isMeant && (await isExecuted(placed, until.id))) throw untilPassed(target, untilText(until));
+    }
+    if (until?.is === 'time' && (await isTimePassed(placed, until.ms))) {
+      throw untilPassed(target, untilText(until));
     }
     const outcome = await this.#change(request, placed, { until }, { until });
     if (until === null) return this.#answer(request, placed, outcome, `${target} goes on without an until`);

@@ -6,7 +6,7 @@ import type { Lateness, LatenessQuestion } from '../applier/applier-messages.ts'
 import { MillraceError } from '../base/errors.ts';
 import { parsePositionSet } from '../binlog/position-set.ts';
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
-import { findTransaction } from '../relay/relay-log-search.ts';
+import { findTransaction, newestCommit } from '../relay/relay-log-search.ts';
 import type { Channel } from './channel.ts';
 import { PENDING_MAX } from './control-document.ts';
 import type { ControlRequest } from './control-requests.ts';
@@ -24,7 +24,8 @@ export async function requireWaiting(placed: Placed, id: string): Promise<void> 
   const { channel, target } = placed;
   requireKind(channel, id);
   if (await isExecuted(placed, id)) throw tooLate(id, target);
-  const found = await findTransaction(channel.relayDir, channel.published, parseTransactionIdText(id));
+  const log = { dir: channel.relayDir, published: channel.published };
+  const found = await findTransaction(log, parseTransactionIdText(id));
   if (found !== null) return;
   throw new MillraceError('NOT_POSSIBLE', `${id} is not in the relay log of ${channel.name}`, {
     hint: channel.resyncing
@@ -50,6 +51,16 @@ export async function isExecuted({ channel, index }: Placed, id: string): Promis
   const parsed = parseTransactionIdText(id);
   if (executed === null || parsed.kind !== channel.kind) return false;
   return parsePositionSet(parsed.kind, executed).has(parsed);
+}
+
+/** Something that the source committed then or later is executed on the target, as far as the relay log tells. */
+export async function isTimePassed({ channel, index }: Placed, ms: number): Promise<boolean> {
+  const status = await channel.applierStatus(index);
+  const executed = status?.executed ?? channel.executedText(index);
+  if (executed === null || channel.kind === null) return false;
+  const log = { dir: channel.relayDir, published: channel.published };
+  const newest = await newestCommit(log, parsePositionSet(channel.kind, executed));
+  return newest !== null && newest >= BigInt(ms) * 1000n;
 }
 
 /** What has to be asked of the applier before the request is written down; null: nothing. */
