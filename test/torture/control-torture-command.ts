@@ -29,7 +29,7 @@ function number(name: string, value: string): number {
 }
 
 function isWell({ lost, doubled, forgotten, passed, gtidsEqual }: ControlTortureResult): boolean {
-  return lost + doubled + forgotten + passed === 0 && gtidsEqual;
+  return lost + doubled + forgotten + passed.length === 0 && gtidsEqual;
 }
 
 function print(result: ControlTortureResult): void {
@@ -44,7 +44,7 @@ function print(result: ControlTortureResult): void {
     ['transactions lost', String(result.lost)],
     ['transactions doubled', String(result.doubled)],
     ['skips forgotten', String(result.forgotten)],
-    ['stops passed', String(result.passed)],
+    ['stops passed', String(result.passed.length)],
     ['verdict', isWell(result) ? 'the books balance' : 'FAILED'],
   );
   console.log(table.toString());

@@ -60,7 +60,7 @@ export interface ControlTortureResult {
   /** Skipped, and on the target all the same. */
   readonly forgotten: number;
   /** A place where the target had to wait, and did not. */
-  readonly passed: number;
+  readonly passed: readonly string[];
   readonly gtidsEqual: boolean;
 }
 
@@ -106,7 +106,7 @@ class ControlTorture {
   readonly #operations: Record<string, number> = {};
   #tooLate = 0;
   #kills = 0;
-  #passed = 0;
+  readonly #passed: string[] = [];
 
   private constructor(parts: {
     options: ControlTortureOptions;
@@ -235,7 +235,7 @@ class ControlTorture {
       'it stops there again',
       (each) => targetOf(each)?.until?.reached === true && isQuiet(each),
     );
-    if ((await this.#counted()) !== before) this.#passed += 1;
+    await this.#mustBe(before, `until ${is} ${named.id}`);
     await this.#checkStop(named, is);
     await this.#goOn();
   }
@@ -250,7 +250,7 @@ class ControlTorture {
     if (what !== 'row') return;
     const [row] = await this.#target.query(`SELECT COUNT(*) AS n FROM ctl.done WHERE n = ${n}`);
     const wanted = is === 'before' || this.#skipped.has(id) ? 0 : 1;
-    if (Number(row?.n) !== wanted) this.#passed += 1;
+    if (Number(row?.n) !== wanted) this.#passed.push(`${row?.n} of row ${n}, ${id}, until ${is} it`);
   }
 
   async #pauseTarget(): Promise<void> {
@@ -260,7 +260,7 @@ class ControlTorture {
     await this.#kill();
     await this.#until('it is paused again', (each) => targetOf(each)?.state === 'paused' && isQuiet(each));
     await delay(this.#random.between(0, 300));
-    if ((await this.#counted()) !== before) this.#passed += 1;
+    await this.#mustBe(before, 'paused');
     if (this.#random.chance(0.5)) await this.#skip();
     await this.#ask({ do: 'resume', channel: null, part: 'standby', by: null });
   }
@@ -272,7 +272,8 @@ class ControlTorture {
     await this.#until('it is paused again', (each) => each.reader.state === 'paused');
     await delay(this.#random.between(0, 300));
     const again = await this.#until('it is paused still', (each) => each.reader.state === 'paused');
-    if (again.reader.retrieved_gtid_set !== reader.retrieved_gtid_set) this.#passed += 1;
+    const [was, is] = [reader.retrieved_gtid_set, again.reader.retrieved_gtid_set];
+    if (was !== is) this.#passed.push(`reader paused: ${was}, then ${is}`);
     await this.#ask({ do: 'resume', channel: null, part: 'reader', by: null });
   }
 
@@ -356,6 +357,11 @@ class ControlTorture {
     const { transactions } = this.#load;
     const back = this.#random.between(1, Math.min(40, transactions.length));
     return transactions.at(-back)!;
+  }
+
+  async #mustBe(before: string, why: string): Promise<void> {
+    const now = await this.#counted();
+    if (now !== before) this.#passed.push(`${why}: ${before}, then ${now}`);
   }
 
   /** What the target shows: rows and tables. */

@@ -226,6 +226,11 @@ describe('what operators want of a target', () => {
       reason: `stopped before ${UUID}:7, as it was told; millrace resume standby goes on`,
       until: { before: `${UUID}:7`, after: null, time: null, reached: true },
     });
+    const finishing = compose({
+      wishes: { until },
+      target: { ...behind, gate: { is: 'until', until }, untilReached: true, inFlight: 1 },
+    });
+    expect(finishing.targets[0]).toMatchObject({ state: 'running', reason: null, until: { reached: false } });
     const ahead = compose({ wishes: { until: { is: 'time', ms: NOW } } });
     expect(ahead.state).toBe('running');
     expect(ahead.targets[0]?.until).toEqual({
