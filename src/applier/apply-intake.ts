@@ -22,7 +22,7 @@ import { parseTransactionIdText } from '../binlog/transaction-id.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
 import type { Executed } from '../target/progress.ts';
 import { Admission, type Gate, OPEN } from './admission.ts';
-import type { ApplierSettings, ExecutedIds, Taken } from './applier-messages.ts';
+import type { ApplierSettings, ExecutedIds, Lateness, LatenessQuestion } from './applier-messages.ts';
 import type { ApplyScheduler } from './apply-scheduler.ts';
 import { type ApplyUnit, type ClosedUnit, UnitBuilder } from './apply-unit.ts';
 import type { DueClock } from './due-clock.ts';
@@ -54,9 +54,6 @@ export interface IntakeSurroundings {
   /** Asked at each change of the settings. Null: no guard is on. */
   scout(): GuardScout | null;
 }
-
-/** Whether wishes about transactions came too late. */
-export type Lateness = Omit<Taken, 'revision'>;
 
 /** An entry of what is to become part of the executed prefix: not before the first `after` units are all committed. */
 interface Passed {
@@ -103,6 +100,7 @@ export class ApplyIntake {
   #watched: ReadonlySet<string> = new Set();
   #committed: string[] = [];
   #found: string[] = [];
+  #missing: string[] = [];
 
   /** `executed`: what the target had when it was taken over; not changed. */
   constructor(executed: Executed, settings: ApplierSettings, around: IntakeSurroundings) {
@@ -113,6 +111,7 @@ export class ApplyIntake {
     this.prefix = executed.set.clone();
     this.#admission = this.#admissionBy(settings);
     this.#watch(settings.control);
+    this.#missing = [...executed.settled].filter((id) => !this.#isExecuted(id));
   }
 
   readFrom(source: TransactionSource): void {
@@ -141,8 +140,9 @@ export class ApplyIntake {
     for (const id of this.#watched) if (!before.has(id) && this.#isExecuted(id)) this.#found.push(id);
   }
 
-  /** Which of the transactions that are asked about, and whether what `until` names, are executed or in flight. */
-  lateness({ until }: TargetControl, about: readonly string[]): Lateness {
+  /** True as long as nothing more is admitted. What was admitted and has not started is taken back, and does not count. */
+  lateness({ until, about }: LatenessQuestion): Lateness {
+    this.takeBack();
     const isPassed = (id: string): boolean => this.isPassed(parseTransactionIdText(id));
     const untilPassed =
       until !== null && (until.is === 'time' ? this.#isTimePassed(until.ms) : isPassed(until.id));
@@ -306,12 +306,13 @@ export class ApplyIntake {
     if (this.#watched.has(id)) this.#committed.push(id);
   }
 
-  /** Watched ids that became part of the prefix, or were found in it, since the last call; null: none. */
+  /** What became of watched ids since the last call; null: nothing. */
   takeExecuted(): ExecutedIds | null {
-    if (this.#committed.length === 0 && this.#found.length === 0) return null;
-    const ids = { committed: this.#committed, found: this.#found };
+    const ids = { committed: this.#committed, found: this.#found, missing: this.#missing };
+    if (ids.committed.length + ids.found.length + ids.missing.length === 0) return null;
     this.#committed = [];
     this.#found = [];
+    this.#missing = [];
     return ids;
   }
 }

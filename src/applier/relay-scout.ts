@@ -21,6 +21,7 @@
 import { MillraceError } from '../base/errors.ts';
 import { type Clock, sleep } from '../base/runtime.ts';
 import { type TransactionId, transactionIdText } from '../binlog/position-set.ts';
+import { commitMicros } from '../binlog/transaction-boundary.ts';
 import type { PublishedEnd, RelayPosition } from '../relay/published-end.ts';
 import { type RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import { relayFiles } from '../relay/relay-log-location.ts';
@@ -28,7 +29,6 @@ import { ChangeReader, isUnreadable, type LoggedEvent } from '../rules/change-re
 import type { GuardWatch } from '../rules/guard-watch.ts';
 import type { GuardMatch, GuardScout } from './guard-scout.ts';
 import { isPayload, loggedEvent, unpackedEvents } from './logged-events.ts';
-import { commitMicros } from './transaction-assembler.ts';
 
 /** How long it works before others have their turn, and how long it rests when others work. */
 const SLICE_MS = 2;

@@ -2,11 +2,11 @@
  * Why a request about a transaction cannot be carried out: it is executed, in flight, or nowhere in the relay log. Each is one line
  * that says that nothing was changed.
  */
-import type { Taken } from '../applier/applier-messages.ts';
+import type { Lateness, LatenessQuestion } from '../applier/applier-messages.ts';
 import { MillraceError } from '../base/errors.ts';
 import { parsePositionSet } from '../binlog/position-set.ts';
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
-import { findTransaction } from '../relay/relay-log-search.ts';
+import { findTransaction, newestCommit } from '../relay/relay-log-search.ts';
 import type { Channel } from './channel.ts';
 import { PENDING_MAX } from './control-document.ts';
 import type { ControlRequest } from './control-requests.ts';
@@ -24,7 +24,8 @@ export async function requireWaiting(placed: Placed, id: string): Promise<void> 
   const { channel, target } = placed;
   requireKind(channel, id);
   if (await isExecuted(placed, id)) throw tooLate(id, target);
-  const found = await findTransaction(channel.relayDir, channel.published, parseTransactionIdText(id));
+  const log = { dir: channel.relayDir, published: channel.published };
+  const found = await findTransaction(log, parseTransactionIdText(id));
   if (found !== null) return;
   throw new MillraceError('NOT_POSSIBLE', `${id} is not in the relay log of ${channel.name}`, {
     hint: channel.resyncing
@@ -52,23 +53,52 @@ export async function isExecuted({ channel, index }: Placed, id: string): Promis
   return parsePositionSet(parsed.kind, executed).has(parsed);
 }
 
-/** What the applier says against a request that it was just handed; null: nothing. */
-export function lateness(taken: Taken, request: ControlRequest, target: string): MillraceError | null {
+/** Something that the source committed then or later is executed on the target, as far as the relay log tells. */
+export async function isTimePassed({ channel, index }: Placed, ms: number): Promise<boolean> {
+  const status = await channel.applierStatus(index);
+  const executed = status?.executed ?? channel.executedText(index);
+  if (executed === null || channel.kind === null) return false;
+  const log = { dir: channel.relayDir, published: channel.published };
+  const newest = await newestCommit(log, parsePositionSet(channel.kind, executed));
+  return newest !== null && newest >= BigInt(ms) * 1000n;
+}
+
+/** What has to be asked of the applier before the request is written down; null: nothing. */
+export function questionOf(request: ControlRequest): LatenessQuestion | null {
   switch (request.do) {
     case 'until':
-      if (request.until === null || !taken.untilPassed) return null;
-      return untilPassed(target, untilText(request.until));
+      return request.until === null ? null : { about: [], until: request.until };
     case 'skip':
     case 'approve':
-      return taken.passed.includes(request.id) ? tooLate(request.id, target) : null;
+      return { about: [request.id], until: null };
     default:
       return null;
   }
 }
 
-function tooLate(id: string, target: string): MillraceError {
+/** What the applier's answer says against the request; null: nothing. */
+export function refusalOf(lateness: Lateness, request: ControlRequest, target: string): MillraceError | null {
+  switch (request.do) {
+    case 'until':
+      if (request.until === null || !lateness.untilPassed) return null;
+      return untilPassed(target, untilText(request.until));
+    case 'skip':
+    case 'approve':
+      return lateness.passed.includes(request.id) ? tooLate(request.id, target) : null;
+    default:
+      return null;
+  }
+}
+
+export function tooLate(id: string, target: string): MillraceError {
   const message = `${id} is executed or in flight on ${target} already; nothing was changed`;
   return new MillraceError('NOT_POSSIBLE', message);
+}
+
+/** Nobody can tell, and the other answer would be a promise. */
+export function notConnected(target: string, id: string): MillraceError {
+  const message = `${target} is not connected: nobody can tell whether ${id} was skipped already; nothing was changed`;
+  return new MillraceError('CONNECTION_LOST', message, { hint: 'Say it again when it is connected.' });
 }
 
 export function untilPassed(target: string, what: string): MillraceError {

@@ -11,7 +11,6 @@
  */
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { isPayload, loggedEvent, unpackedEvents } from '../applier/logged-events.ts';
-import { commitMicros } from '../applier/transaction-assembler.ts';
 import {
   type PositionKind,
   type PositionSet,
@@ -22,7 +21,7 @@ import {
 import type { RowsOperation } from '../binlog/rows-event.ts';
 import { firstSqlWord } from '../binlog/sql-verb.ts';
 import type { TableMap } from '../binlog/table-map.ts';
-import { TransactionBoundary } from '../binlog/transaction-boundary.ts';
+import { commitMicros, TransactionBoundary } from '../binlog/transaction-boundary.ts';
 import { diskError } from '../relay/durable-file.ts';
 import { EventBlocks } from '../relay/event-blocks.ts';
 import { type RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';

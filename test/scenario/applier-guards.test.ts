@@ -73,12 +73,12 @@ describe.each(['gtid', 'table'] as const)('with progress %s', (progress) => {
     life = await rig.begin({ delayMs: HOUR });
     await until('the delay', () => life!.run.gate.is === 'due');
     expect(rig.guardMatches).toEqual([]);
-    await new Promise<void>((resolve) => life!.run.take(settings(DROPS), [], () => resolve()));
+    await new Promise<void>((resolve) => life!.run.take(settings(DROPS), () => resolve()));
     await until('the hold', () => held() === 'DROP TABLE shop.orders');
     expect(await count()).toBe(10);
     expect(rig.guardMatches).toMatchObject([{ guard: 'drop_table' }]);
 
-    await new Promise<void>((resolve) => life!.run.take(settings([]), [], () => resolve()));
+    await new Promise<void>((resolve) => life!.run.take(settings([]), () => resolve()));
     await rig.untilCaughtUp(life);
     expect(await target.query("SHOW TABLES FROM shop LIKE 'orders'")).toEqual([]);
   });
@@ -90,9 +90,7 @@ describe.each(['gtid', 'table'] as const)('with progress %s', (progress) => {
     await rig.feed();
     life = await rig.begin({ guards: { ...NO_GUARDS, guards: DROPS } });
     await until('the hold', () => held() === '200 rows deleted from shop.orders');
-    await new Promise<void>((resolve) =>
-      life!.run.take(settings([{ is: 'drop_table' }]), [], () => resolve()),
-    );
+    await new Promise<void>((resolve) => life!.run.take(settings([{ is: 'drop_table' }]), () => resolve()));
     await until('the next hold', () => held() === 'DROP TABLE shop.orders');
     expect(await count()).toBe(100);
   });
@@ -147,7 +145,7 @@ describe.each(['gtid', 'table'] as const)('with progress %s', (progress) => {
     expect(life.run.guards.first[1]).toMatchObject({ what: '120 rows deleted from shop.orders' });
     const approved = rig.guardMatches.map(({ id }) => id);
     const control = { ...NO_CONTROL, approved };
-    await new Promise<void>((resolve) => life!.run.take(settings(DROPS, { control }), [], () => resolve()));
+    await new Promise<void>((resolve) => life!.run.take(settings(DROPS, { control }), () => resolve()));
     await rig.untilCaughtUp(life);
     expect(await count()).toBe(0);
   });

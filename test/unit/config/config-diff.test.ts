@@ -79,8 +79,8 @@ describe('what changed in a configuration', () => {
       'fixed shop.source.password: (as it was) → (changed)',
     ]);
     const webhook = lines(
-      { standby: ', guard_webhook: "https://a.example/t0ken"' },
-      { standby: ', guard_webhook: "https://b.example/t0ken"' },
+      { standby: ', delay: 1h, guards: [drop_table], guard_webhook: "https://a.example/t0ken"' },
+      { standby: ', delay: 1h, guards: [drop_table], guard_webhook: "https://b.example/t0ken"' },
     );
     expect(webhook.join()).not.toContain('t0ken');
     expect(webhook[0]).toMatch(/^live shop\.standby\..*guard_webhook: /);
