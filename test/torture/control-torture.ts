@@ -7,6 +7,7 @@
  *   until   stopped where it was said, also by the next process
  *   pause   nothing moves, also in the next process (target, reader)
  *   reload  the delay of the file holds, also in the next process
+ *   hold    what a guard holds is not passed, also by the next process, until it is approved (and applied) or skipped (and not)
  *   at the end every transaction that was not skipped is on the target once, and no name is missing
  *
  * A request whose answer the kill took is sent again until it is answered: that is what an operator would do.
@@ -70,8 +71,7 @@ const BEHIND_MAX = 400;
 const SETTLE_MS = 90_000;
 const REFUSED = new Set(['NOT_POSSIBLE', 'CONFIG', 'MALFORMED_POSITION']);
 
-type Operation = 'skip' | 'until' | 'pause' | 'pause-reader' | 'delay' | 'reload' | 'approve';
-/** `hold` has its place here as soon as a guard holds what `drop` does: held, killed, still held, then approved or skipped. */
+type Operation = 'skip' | 'until' | 'pause' | 'pause-reader' | 'delay' | 'reload' | 'approve' | 'hold';
 const OPERATIONS: readonly Operation[] = [
   'skip',
   'skip',
@@ -83,6 +83,9 @@ const OPERATIONS: readonly Operation[] = [
   'delay',
   'reload',
   'approve',
+  'hold',
+  'hold',
+  'hold',
 ];
 
 export async function runControlTorture(options: ControlTortureOptions): Promise<ControlTortureResult> {
@@ -104,6 +107,8 @@ class ControlTorture {
   readonly #channel: ConfigMap;
   readonly #skipped = new Set<string>();
   readonly #operations: Record<string, number> = {};
+  /** Tables that were emptied on the source while a guard looked. */
+  readonly #held: { readonly table: string; readonly isSkipped: boolean }[] = [];
   #tooLate = 0;
   #kills = 0;
   readonly #passed: string[] = [];
@@ -135,7 +140,7 @@ class ControlTorture {
     const to = await createTargetAccount(target);
     const channel = channelConfig({
       source: { ...address(source), ...from },
-      target: { ...address(target), ...to, progress, workers: 4, delay: '300ms' },
+      target: { ...address(target), ...to, progress, workers: 4, delay: '300ms', guards: ['truncate'] },
       relayLog: { max_file_size: '256KiB' },
     });
     const millrace = MillraceProcess.prepare([channel]);
@@ -193,6 +198,8 @@ class ControlTorture {
         return this.#reload();
       case 'approve':
         return this.#approve();
+      case 'hold':
+        return this.#hold();
     }
   }
 
@@ -208,7 +215,33 @@ class ControlTorture {
     }
   }
 
-  /** No guard is on: it must change nothing about what is applied. */
+  /** Held, killed, held still; then approved or skipped, with kills in between; then it goes on. */
+  async #hold(): Promise<void> {
+    const table = `h${this.#held.length}`;
+    const id = await this.#load.empty(table);
+    const isHeld = (each: ChannelStatus): boolean => targetOf(each)?.state === 'held';
+    const held = await this.#until('it is held', isHeld);
+    if (targetOf(held)?.hold?.id !== id) this.#passed.push(`held elsewhere than ${id}`);
+    const before = await this.#counted();
+    await this.#kill();
+    const again = await this.#until('it is held again', isHeld);
+    await delay(this.#random.between(0, 300));
+    const after = await this.#counted();
+    if (after !== before || targetOf(again)?.hold?.id !== id) {
+      this.#passed.push(`held before ${id} with ${before}, then ${after}`);
+    }
+    const isSkipped = this.#random.chance(0.5);
+    const whose = { channel: null, target: null, id, by: null };
+    const request: ControlRequest = isSkipped
+      ? { do: 'skip', ...whose, reason: `held, torture ${this.#kills}` }
+      : { do: 'approve', ...whose };
+    if ((await this.#ask(request)) === null) throw new Error(`${request.do} of what is held is refused`);
+    if (isSkipped) this.#skipped.add(id);
+    this.#held.push({ table, isSkipped });
+    await this.#until('it goes on', (each) => !isHeld(each));
+  }
+
+  /** Of what no guard holds: it must change nothing about what is applied. */
   async #approve(): Promise<void> {
     const { id } = this.#recent();
     const answer = await this.#ask({ do: 'approve', channel: null, target: null, id, by: null });
@@ -286,7 +319,7 @@ class ControlTorture {
 
   async #reload(): Promise<void> {
     await this.#ask({ do: 'delay', channel: null, target: 'standby', ms: null, by: null });
-    const ms = this.#random.pick([0, 150, 300, 900]);
+    const ms = this.#random.pick([150, 300, 900]);
     const retention = this.#random.pick(['0s', '10m']);
     const target = {
       ...this.#channel.targets[0],
@@ -422,6 +455,11 @@ class ControlTorture {
       if ((times.get(n) ?? 0) > 1) balance.doubled += 1;
       if (isThere && !wanted) balance.forgotten += 1;
       if (!isThere && wanted) balance.lost += 1;
+    }
+    for (const { table, isSkipped } of this.#held) {
+      const [row] = await this.#target.query(`SELECT COUNT(*) AS n FROM ctl.${table}`);
+      if (isSkipped && Number(row?.n) === 0) balance.forgotten += 1;
+      if (!isSkipped && Number(row?.n) !== 0) balance.lost += 1;
     }
     const [mine, theirs] = await Promise.all([executedSet(this.#source), executedSet(this.#target)]);
     this.#checkAudit();

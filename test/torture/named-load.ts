@@ -18,6 +18,8 @@ export interface NamedTransaction {
 }
 
 const PAUSE_MS = 12;
+/** Its transactions are named beside those of the clients. */
+const EMPTYING_CLIENT = 9;
 
 export class NamedLoad {
   /** In the order of their commits on the source, as far as one client after the other tells. */
@@ -26,6 +28,7 @@ export class NamedLoad {
   readonly #random: SeededRandom;
   readonly #clients: number;
   #next = 1;
+  #emptied = 1;
   #running: Promise<void>[] = [];
   #stopping = false;
   #paused = false;
@@ -48,6 +51,16 @@ export class NamedLoad {
         this.#failure = error;
       }),
     );
+  }
+
+  /** Something that a guard will find: a table of one row is emptied. Gives the name of that transaction. */
+  async empty(table: string): Promise<string> {
+    const connection = await this.#source.connect({ database: 'ctl' });
+    await connection.query(`CREATE TABLE ${table} (id INT PRIMARY KEY)`);
+    await connection.query(`INSERT INTO ${table} VALUES (1)`);
+    const id = await this.#commit(connection, EMPTYING_CLIENT, this.#emptied++, `TRUNCATE TABLE ${table}`);
+    await connection.end();
+    return id;
   }
 
   pause(on: boolean): void {
