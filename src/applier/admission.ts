@@ -62,8 +62,8 @@ export interface AdmissionSurroundings {
   readonly due: DueClock;
   /** Null: no guard is on. */
   readonly scout: GuardScout | null;
-  /** It is executed on the target, or admitted before. */
-  isPassed(id: TransactionId): boolean;
+  /** What `until` names is executed on the target, or was admitted. */
+  isUntilPassed(): boolean;
 }
 
 export class Admission {
@@ -82,9 +82,7 @@ export class Admission {
     this.#delayMs = control.delayMs ?? delayMs;
     this.#skipped = new Map(control.skipped.map(({ id, reason }) => [id, reason]));
     this.#approved = new Set(control.approved);
-    const { until } = control;
-    const untilId = until === null || until.is === 'time' ? null : parseTransactionIdText(until.id);
-    this.#untilId = untilId?.kind === kind ? untilId : null;
+    this.#untilId = untilTransaction(kind, control.until);
   }
 
   decide(candidate: Candidate): Verdict {
@@ -140,16 +138,23 @@ export class Admission {
     const named = this.#untilId;
     if (named === null) return false;
     // Also before it: what is passed cannot be stopped at any more, and going on would be the worse surprise.
-    if (this.#around.isPassed(named)) return true;
+    if (this.#around.isUntilPassed()) return true;
     return until.is === 'before' && next !== null && reaches(next.id, named);
   }
+}
+
+/** The transaction that it names; null: none, or none that a source of this kind could have. */
+export function untilTransaction(kind: PositionKind, until: Until | null): TransactionId | null {
+  if (until === null || until.is === 'time') return null;
+  const id = parseTransactionIdText(until.id);
+  return id.kind === kind ? id : null;
 }
 
 /**
  * The transaction is the one that is named, or the first at or after that place: MariaDB's sequence numbers have holes, and
  * a position may lie inside of a transaction.
  */
-function reaches(candidate: TransactionId, named: TransactionId): boolean {
+export function reaches(candidate: TransactionId, named: TransactionId): boolean {
   if (candidate.kind === 'mariadb' && named.kind === 'mariadb') {
     return candidate.domainId === named.domainId && candidate.seqNo >= named.seqNo;
   }

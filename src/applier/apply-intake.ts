@@ -21,7 +21,7 @@ import {
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
 import type { Executed } from '../target/progress.ts';
-import { Admission, type Gate, OPEN } from './admission.ts';
+import { Admission, type Gate, OPEN, reaches, untilTransaction } from './admission.ts';
 import type { ApplierSettings, ExecutedIds, Lateness, LatenessQuestion } from './applier-messages.ts';
 import type { ApplyScheduler } from './apply-scheduler.ts';
 import { type ApplyUnit, type ClosedUnit, UnitBuilder } from './apply-unit.ts';
@@ -96,6 +96,9 @@ export class ApplyIntake {
   #gate: Gate = OPEN;
   /** Source commit time of the newest transaction of the prefix, as far as it was seen. */
   #prefixMicros: bigint | null = null;
+  /** What `until` names, and whether it is executed or admitted: kept, since each transaction asks for it. */
+  #untilId: TransactionId | null = null;
+  #untilPassed = false;
   /** Told when they become part of the prefix. */
   #watched: ReadonlySet<string> = new Set();
   #committed: string[] = [];
@@ -130,11 +133,13 @@ export class ApplyIntake {
     return new Admission(
       kind,
       { control, delayMs, onGuard: guards.onGuard },
-      { due, scout: scout(), isPassed: (id) => this.isPassed(id) },
+      { due, scout: scout(), isUntilPassed: () => this.#untilPassed },
     );
   }
 
-  #watch({ approved, skipped }: TargetControl): void {
+  #watch({ approved, skipped, until }: TargetControl): void {
+    this.#untilId = untilTransaction(this.#around.kind, until);
+    this.#untilPassed = this.#untilId !== null && this.isPassed(this.#untilId);
     const before = this.#watched;
     this.#watched = new Set([...approved, ...skipped.map(({ id }) => id)]);
     for (const id of this.#watched) if (!before.has(id) && this.#isExecuted(id)) this.#found.push(id);
@@ -268,6 +273,7 @@ export class ApplyIntake {
   #pass(id: TransactionId, admitted: boolean, commitMicros: bigint | null): void {
     const after = this.#scheduled + (this.#units.waiting > 0 ? 1 : 0);
     this.#passed.push({ id, after, admitted, commitMicros });
+    if (this.#untilId !== null && reaches(id, this.#untilId)) this.#untilPassed = true;
   }
 
   /** What was admitted and has not started is decided upon again. */

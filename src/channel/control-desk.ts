@@ -250,7 +250,7 @@ export class ControlDesk {
   async #skip(request: RequestOf<'skip'>, placed: Placed): Promise<DeskAnswer> {
     const { target } = placed;
     const { id, reason } = request;
-    const { approved, skipped } = this.#wishes(placed);
+    const { skipped } = this.#wishes(placed);
     const before = skipped.find((each) => each.id === id);
     if (before !== undefined) {
       if (cameTooLate(before)) throw tooLate(id, target);
@@ -261,9 +261,9 @@ export class ControlDesk {
     }
     await requireWaiting(placed, id);
     if (pending(skipped).length >= PENDING_MAX) throw tooMany(target, 'skipped');
-    const change = (certain: boolean): Change => ({
-      skipped: [...skipped, { id, reason, executed: false, certain }],
-      approved: approved.filter((each) => each.id !== id),
+    const change = (now: TargetWishes, certain: boolean): Change => ({
+      skipped: [...now.skipped, { id, reason, executed: false, certain }],
+      approved: now.approved.filter((each) => each.id !== id),
     });
     const outcome = await this.#change(request, placed, change, { id, reason });
     const message = `${id} is skipped on ${target}: committed as an empty transaction in its turn`;
@@ -282,11 +282,11 @@ export class ControlDesk {
     await requireWaiting(placed, id);
     if (pending(approved).length >= PENDING_MAX) throw tooMany(target, 'approved');
     const wasSkipped = skipped.some((each) => each.id === id);
-    const change = (certain: boolean): Change => {
+    const change = (now: TargetWishes, certain: boolean): Change => {
       if (wasSkipped && !certain) throw notConnected(target, id);
       return {
-        approved: [...approved, { id, executed: false }],
-        skipped: skipped.filter((each) => each.id !== id),
+        approved: [...now.approved, { id, executed: false }],
+        skipped: now.skipped.filter((each) => each.id !== id),
       };
     };
     const instead = wasSkipped ? ', and is no longer skipped' : '';
@@ -325,16 +325,14 @@ export class ControlDesk {
   async #change(
     request: DeskRequest,
     placed: Placed,
-    change: Change | ((certain: boolean) => Change),
+    change: Change | ((now: TargetWishes, certain: boolean) => Change),
     facts: AuditEntry = {},
   ): Promise<Outcome> {
     const { store } = this.#options;
     const { channel, index, target } = placed;
-    const before = this.#wishes(placed);
-    const isSame = (wanted: Change): boolean =>
-      Object.entries(wanted).every(([key, value]) => isDeepStrictEqual(before[key as keyof Change], value));
-    if (typeof change !== 'function' && isSame(change))
+    if (typeof change !== 'function' && isWish(this.#wishes(placed), change)) {
       return { changed: false, confirmed: await this.#isConnected(placed) };
+    }
     let certain = true;
     try {
       const question = questionOf(request);
@@ -344,7 +342,8 @@ export class ControlDesk {
         const refusal = lateness === null ? null : refusalOf(lateness, request, target);
         if (refusal !== null) throw refusal;
       }
-      const wanted = typeof change === 'function' ? change(certain) : change;
+      // The wishes as they are now: an applier may have told what became of some meanwhile.
+      const wanted = typeof change === 'function' ? change(this.#wishes(placed), certain) : change;
       this.#audit(request, channel.name, { target, ...facts });
       store.write(withTarget(store.document, channel.name, target, wanted));
     } catch (error) {
@@ -403,4 +402,11 @@ export class ControlDesk {
       message: `${message}${later}`,
     };
   }
+}
+
+/** It is as is wanted already. */
+function isWish(wishes: TargetWishes, change: Change): boolean {
+  return Object.entries(change).every(([key, value]) =>
+    isDeepStrictEqual(wishes[key as keyof Change], value),
+  );
 }

@@ -3,7 +3,7 @@
  * kind of transaction, with progress in GTIDs and in a table, on MySQL and MariaDB, by GTID and by position.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ApplierSettings } from '../../src/applier/applier-messages.ts';
+import type { ApplierSettings, ExecutedIds } from '../../src/applier/applier-messages.ts';
 import { NO_CONTROL, type TargetControl } from '../../src/applier/target-control.ts';
 import { NO_GUARDS } from '../../src/rules/guard-rules.ts';
 import { ALL_IS_REPLICATED } from '../../src/rules/target-rules.ts';
@@ -232,6 +232,29 @@ describe('MySQL: where the applier stops', () => {
       await life.stop();
       await rig.catchUp();
     }
+  });
+
+  test('a skip waits at the connect for a session of an earlier life that still commits that transaction', async () => {
+    const rig = pair.rigs.find(({ progress }) => progress === 'gtid')!;
+    const [id] = await rows(290, 290);
+    await rig.feed();
+    const earlier = await rig.target.connect();
+    await earlier.query(`SET GTID_NEXT = '${id}'; BEGIN; INSERT INTO shop.t VALUES (290)`);
+    const told: ExecutedIds[] = [];
+    const beginning = rig.begin(skipping(id!), (ids) => told.push(ids));
+    await until('the target is asked who owns it', async () => {
+      const [row] = await rig.target.query(
+        "SELECT COUNT(*) AS n FROM performance_schema.events_statements_history WHERE sql_text LIKE '%gtid_owned%'",
+      );
+      return Number(row?.n) > 1;
+    });
+    await earlier.query("COMMIT; SET GTID_NEXT = 'AUTOMATIC'");
+    const life = await beginning;
+    await rig.untilCaughtUp(life);
+    await life.stop();
+    // It was executed for real, and that is what is told.
+    expect(told).toEqual([{ committed: [], found: [id], missing: [] }]);
+    await rigsCatchUp();
   });
 
   test('when it is paused: after what is in flight, with the rest still waiting; and goes on when it is resumed', async () => {

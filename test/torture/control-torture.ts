@@ -68,7 +68,7 @@ export interface ControlTortureResult {
 const CLIENTS = 2;
 /** Load waits while the target is so many transactions behind. */
 const BEHIND_MAX = 400;
-const SETTLE_MS = 90_000;
+const SETTLE_MS = 240_000;
 const REFUSED = new Set(['NOT_POSSIBLE', 'CONFIG', 'MALFORMED_POSITION']);
 
 type Operation = 'skip' | 'until' | 'pause' | 'pause-reader' | 'delay' | 'reload' | 'approve' | 'hold';
@@ -344,13 +344,15 @@ class ControlTorture {
     const deadline = Date.now() + SETTLE_MS;
     const killAfterMs = this.#random.chance(0.5) ? this.#random.between(0, 60) : null;
     let kill = killAfterMs === null ? null : delay(killAfterMs).then(() => this.#kill());
+    let mayKill = killAfterMs === null && this.#random.chance(0.6);
     for (;;) {
       const answer = await this.#send(request);
       await kill;
       kill = null;
       if (answer === 'refused') return null;
       if (answer !== null) {
-        if (killAfterMs === null && this.#random.chance(0.6)) await this.#kill();
+        if (mayKill) await this.#kill();
+        mayKill = false;
         if (answer.confirmed !== false) return answer;
       }
       if (Date.now() > deadline)

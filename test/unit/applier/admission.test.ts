@@ -3,8 +3,7 @@ import { Admission, type AdmissionRules, type Candidate } from '../../../src/app
 import type { DueClock } from '../../../src/applier/due-clock.ts';
 import type { GuardMatch, GuardScout } from '../../../src/applier/guard-scout.ts';
 import { NO_CONTROL, type TargetControl } from '../../../src/applier/target-control.ts';
-import type { PositionKind, TransactionId } from '../../../src/binlog/position-set.ts';
-import { transactionIdText } from '../../../src/binlog/position-set.ts';
+import type { PositionKind } from '../../../src/binlog/position-set.ts';
 import { parseTransactionIdText } from '../../../src/binlog/transaction-id.ts';
 
 const UUID = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
@@ -39,13 +38,15 @@ interface World {
 }
 
 function admission({ control, rules, nowMs = NOON, passed = [], scout, kind = 'gtid' }: World): Admission {
+  const { until = null } = control ?? {};
+  const untilId = until === null || until.is === 'time' ? '' : until.id;
   return new Admission(
     kind,
     { control: { ...NO_CONTROL, ...control }, delayMs: 0, onGuard: 'hold', ...rules },
     {
       due: dueAt(nowMs),
       scout: scout ?? null,
-      isPassed: (each: TransactionId) => passed.includes(transactionIdText(each)),
+      isUntilPassed: () => passed.includes(untilId),
     },
   );
 }

@@ -3,7 +3,7 @@
  * listens, or one that refuses to speak.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -226,12 +226,15 @@ describe('start in the foreground', () => {
     processGuard.removeProcess(child.pid!);
   });
 
-  test('SIGHUP is no reason to end', async () => {
+  test('SIGHUP has the configuration read again, right or wrong, and is no reason to end', async () => {
     const home = new Home();
     const child = home.start();
     await home.running();
     child.kill('SIGHUP');
-    await home.running();
+    await home.until('it was read again', () => home.output.includes('configuration reloaded'));
+    appendFileSync(home.config, 'nonsense: true\n');
+    child.kill('SIGHUP');
+    await home.until('what is wrong is said', () => home.output.includes('configuration not reloaded'));
     expect(child.exitCode).toBeNull();
   });
 
