@@ -13,8 +13,13 @@
 import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { readStatement } from '../rules/read-statement.ts';
 import { renameDatabases } from '../rules/splice-names.ts';
-import type { StatementDialect, StatementReading } from '../rules/statement-reading.ts';
-import type { StatementFacts, Verdict } from '../rules/statement-rules.ts';
+import type { NamedObject, StatementDialect, StatementReading } from '../rules/statement-reading.ts';
+import {
+  grantedDatabase,
+  grantPattern,
+  type StatementFacts,
+  type Verdict,
+} from '../rules/statement-rules.ts';
 import { isAccountStatement, suspects, systemShare } from '../rules/system-rules.ts';
 import type { TargetFilter } from '../rules/target-filter.ts';
 import { collationNames } from '../target/collations.ts';
@@ -104,12 +109,23 @@ export class StatementFilter {
     if (!this.#filter.rewritesStatements || reading === null) return moved;
     const dialect = await this.#dialect(statement);
     try {
-      const sql = renameDatabases(moved.sql, reading, (name) => this.#filter.rewrite(name), dialect);
+      const sql = renameDatabases(moved.sql, reading, this.#rename(reading), dialect);
       return sql === null ? moved : { ...moved, sql };
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error;
       throw new MillraceError(error.code, error.message, { hint: error.hint, facts: this.#facts });
     }
+  }
+
+  #rename(reading: StatementReading): (name: string) => string {
+    const rewrite = (name: string): string => this.#filter.rewrite(name);
+    const pattern = reading.is === 'read' && reading.objects.some(isGrantedDatabase);
+    if (!pattern) return rewrite;
+    return (name) => {
+      const database = grantedDatabase(name);
+      const renamed = rewrite(database);
+      return renamed === database ? name : grantPattern(renamed);
+    };
   }
 
   #underDatabase(statement: SourceStatement): SourceStatement {
@@ -156,6 +172,10 @@ export class StatementFilter {
       },
     );
   }
+}
+
+function isGrantedDatabase({ kind, role }: NamedObject): boolean {
+  return kind === 'database' && role === 'grants';
 }
 
 /** The first two words, for people: `ALTER TABLE`. */

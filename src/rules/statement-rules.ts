@@ -245,8 +245,10 @@ export class StatementRules {
 
   /** As the statement will mean it on the target: what it names in full is rewritten by `objects`, and not by a server. */
   #databaseOf(object: NamedObject, facts: StatementFacts): string {
-    if (!this.#byObjects && object.database !== null) return object.database;
-    return this.#filter.rewrite(object.database ?? facts.database);
+    const { database, kind, role } = object;
+    if (database === null) return this.#filter.rewrite(facts.database);
+    const name = kind === 'database' && role === 'grants' ? grantedDatabase(database) : database;
+    return this.#byObjects ? this.#filter.rewrite(name) : name;
   }
 
   #tableName(object: NamedObject, facts: StatementFacts): TableName {
@@ -257,6 +259,15 @@ export class StatementRules {
     const { database, table } = this.#tableName(object, facts);
     return table === '' ? database : `${database}.${table}`;
   }
+}
+
+/** The name in GRANT … ON `shop\_dr`.*: there `_` and `%` are wildcards, and are themselves behind a backslash. */
+export function grantedDatabase(pattern: string): string {
+  return pattern.replaceAll(/\\([_%])/g, '$1');
+}
+
+export function grantPattern(database: string): string {
+  return database.replaceAll(/[_%]/g, '\\$&');
 }
 
 function verdict(ok: boolean): Verdict {
