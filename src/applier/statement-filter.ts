@@ -48,7 +48,7 @@ export class StatementFilter {
   /** @throws FILTER_BORDER, STATEMENT_UNREAD */
   async judge(statement: SourceStatement): Promise<Judged> {
     const { sql, query } = statement;
-    if (OF_THE_TRANSACTION.test(sql.toString('latin1', 0, HEAD_LENGTH))) {
+    if (OF_THE_TRANSACTION.test(headOf(sql))) {
       return { is: 'run', statement: this.#underDatabase(statement), ofTheTransaction: true };
     }
     let reading: StatementReading | null = null;
@@ -81,7 +81,7 @@ export class StatementFilter {
   async #judgeByRules(statement: SourceStatement, known: StatementReading | null): Promise<Judged> {
     const { database, statusVars } = statement.query;
     const { statements } = this.#filter;
-    let verdict = statements.judgeUnread(database);
+    let verdict = statements.judgeUnread(database, headOf(statement.sql));
     let reading = known;
     if (verdict === null) {
       reading ??= await this.#read(statement);
@@ -174,14 +174,17 @@ export class StatementFilter {
   }
 }
 
+function headOf(sql: Buffer): string {
+  return sql.toString('latin1', 0, HEAD_LENGTH);
+}
+
 function isGrantedDatabase({ kind, role }: NamedObject): boolean {
   return kind === 'database' && role === 'grants';
 }
 
 /** The first two words, for people: `ALTER TABLE`. */
 export function firstWords(sql: Buffer): string {
-  const text = sql
-    .toString('latin1', 0, HEAD_LENGTH)
+  const text = headOf(sql)
     .replace(/\/\*(?!M?!)[\s\S]*?\*\//g, ' ')
     .replace(/\/\*M?!\d*|\*\//g, ' ');
   return (/^[\s(]*([A-Za-z_]+)(?:\s+([A-Za-z_]+))?/.exec(text)?.slice(1) ?? ['?'])

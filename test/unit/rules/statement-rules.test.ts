@@ -17,7 +17,7 @@ function judge(
   }: { database?: string; map?: bigint | null; trigger?: string | null } = {},
 ): Verdict {
   const { statements } = new TargetFilter({ ...ALL_IS_REPLICATED, ...rules }, MYSQL);
-  const early = statements.judgeUnread(database);
+  const early = statements.judgeUnread(database, sql);
   if (early !== null) return early;
   const reading = readStatement(Buffer.from(sql), {
     flavour: 'mysql',
@@ -39,8 +39,10 @@ describe('statements as a server judges them', () => {
       { ...ALL_IS_REPLICATED, filters: { ...NO_FILTERS, doDb: ['shop'] }, onUnparsedDdl: 'stop' },
       MYSQL,
     );
-    expect(statements.judgeUnread('shop')).toEqual({ is: 'run' });
-    expect(statements.judgeUnread('crm')).toEqual({ is: 'leave-out' });
+    expect(statements.judgeUnread('shop', 'DROP TABLE a')).toEqual({ is: 'run' });
+    expect(statements.judgeUnread('crm', 'DROP TABLE a')).toEqual({ is: 'leave-out' });
+    expect(statements.judgeUnread('crm', 'DROP TRIGGER t')).toEqual({ is: 'leave-out' });
+    expect(statements.judgeUnread('shop', '/* c */ DROP TRIGGER t')).toBeNull();
   });
 
   test.each([
