@@ -39,7 +39,8 @@ describe.each([
       );
       const session = await server.connect();
       await session.query('SET sql_log_bin = 0, foreign_key_checks = 0');
-      for (const { name } of databases) await session.query(`DROP DATABASE \`${name.replaceAll('`', '``')}\``);
+      for (const { name } of databases)
+        await session.query(`DROP DATABASE \`${name.replaceAll('`', '``')}\``);
       await session.end();
     }
   });
