@@ -13,8 +13,13 @@
 import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { readStatement } from '../rules/read-statement.ts';
 import { renameDatabases } from '../rules/splice-names.ts';
-import type { StatementDialect, StatementReading } from '../rules/statement-reading.ts';
-import type { StatementFacts, Verdict } from '../rules/statement-rules.ts';
+import type { NamedObject, StatementDialect, StatementReading } from '../rules/statement-reading.ts';
+import {
+  grantedDatabase,
+  grantPattern,
+  type StatementFacts,
+  type Verdict,
+} from '../rules/statement-rules.ts';
 import { isAccountStatement, suspects, systemShare } from '../rules/system-rules.ts';
 import type { TargetFilter } from '../rules/target-filter.ts';
 import { collationNames } from '../target/collations.ts';
@@ -43,7 +48,7 @@ export class StatementFilter {
   /** @throws FILTER_BORDER, STATEMENT_UNREAD */
   async judge(statement: SourceStatement): Promise<Judged> {
     const { sql, query } = statement;
-    if (OF_THE_TRANSACTION.test(sql.toString('latin1', 0, HEAD_LENGTH))) {
+    if (OF_THE_TRANSACTION.test(headOf(sql))) {
       return { is: 'run', statement: this.#underDatabase(statement), ofTheTransaction: true };
     }
     let reading: StatementReading | null = null;
@@ -76,7 +81,7 @@ export class StatementFilter {
   async #judgeByRules(statement: SourceStatement, known: StatementReading | null): Promise<Judged> {
     const { database, statusVars } = statement.query;
     const { statements } = this.#filter;
-    let verdict = statements.judgeUnread(database);
+    let verdict = statements.judgeUnread(database, headOf(statement.sql));
     let reading = known;
     if (verdict === null) {
       reading ??= await this.#read(statement);
@@ -104,12 +109,23 @@ export class StatementFilter {
     if (!this.#filter.rewritesStatements || reading === null) return moved;
     const dialect = await this.#dialect(statement);
     try {
-      const sql = renameDatabases(moved.sql, reading, (name) => this.#filter.rewrite(name), dialect);
+      const sql = renameDatabases(moved.sql, reading, this.#rename(reading), dialect);
       return sql === null ? moved : { ...moved, sql };
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error;
       throw new MillraceError(error.code, error.message, { hint: error.hint, facts: this.#facts });
     }
+  }
+
+  #rename(reading: StatementReading): (name: string) => string {
+    const rewrite = (name: string): string => this.#filter.rewrite(name);
+    const pattern = reading.is === 'read' && reading.objects.some(isGrantedDatabase);
+    if (!pattern) return rewrite;
+    return (name) => {
+      const database = grantedDatabase(name);
+      const renamed = rewrite(database);
+      return renamed === database ? name : grantPattern(renamed);
+    };
   }
 
   #underDatabase(statement: SourceStatement): SourceStatement {
@@ -158,10 +174,17 @@ export class StatementFilter {
   }
 }
 
+function headOf(sql: Buffer): string {
+  return sql.toString('latin1', 0, HEAD_LENGTH);
+}
+
+function isGrantedDatabase({ kind, role }: NamedObject): boolean {
+  return kind === 'database' && role === 'grants';
+}
+
 /** The first two words, for people: `ALTER TABLE`. */
 export function firstWords(sql: Buffer): string {
-  const text = sql
-    .toString('latin1', 0, HEAD_LENGTH)
+  const text = headOf(sql)
     .replace(/\/\*(?!M?!)[\s\S]*?\*\//g, ' ')
     .replace(/\/\*M?!\d*|\*\//g, ' ');
   return (/^[\s(]*([A-Za-z_]+)(?:\s+([A-Za-z_]+))?/.exec(text)?.slice(1) ?? ['?'])

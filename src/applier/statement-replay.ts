@@ -30,6 +30,8 @@ import { StatementFilter } from './statement-filter.ts';
 import type { EventView, Transaction } from './transaction.ts';
 
 const ER_BAD_DB_ERROR = 1049;
+/** What a name without its database gets in information_schema. */
+const ER_DBACCESS_DENIED_ERROR = 1044;
 /** Unknown table, unknown sequence, unknown view. */
 const MISSING = new Set([1051, 4091, 4092]);
 const DROPS_SEVERAL = /^\s*DROP\s+(?:TABLE|VIEW|SEQUENCE)\b[^,]*,/i;
@@ -53,6 +55,8 @@ export class StatementReplay {
   #before: string[] = [];
   #intentOpen = false;
   #ranDdl = false;
+  /** The default database of the last statement is not on the target. */
+  #missingDatabase: string | null = null;
   /** Run because of what they change: not those that only mark a place in the transaction. */
   statementsRun = 0;
   statementsLeftOut = 0;
@@ -273,6 +277,7 @@ export class StatementReplay {
       this.#before = this.#before.filter((statement) => !named.includes(statement));
     }
     const use = context.useStatement(origin);
+    this.#missingDatabase = null;
     if (use !== null) {
       const [reply] = await this.#session.run([use]);
       if (reply !== undefined && !reply.ok) {
@@ -281,6 +286,7 @@ export class StatementReplay {
         // looked up in the one that happens to be in place here.
         await this.#session.execute(['USE information_schema'], 'USE', this.#facts);
         context.forgetDatabase();
+        this.#missingDatabase = query.database;
       }
     }
     await this.#session.execute(
@@ -324,6 +330,14 @@ export class StatementReplay {
     if (expected === 0 && MISSING.has(reply.errno) && this.#context.facts.flavour === 'mariadb') {
       // A DROP of several of which one was missing is logged as if none had been (seen on 10.11.18): the others are gone.
       if (DROPS_SEVERAL.test(sql.toString('latin1').replace(QUOTED, ''))) return false;
+    }
+    if (reply.errno === ER_DBACCESS_DENIED_ERROR && this.#missingDatabase !== null) {
+      const unknown = {
+        errno: ER_BAD_DB_ERROR,
+        sqlState: '42000',
+        message: `Unknown database '${this.#missingDatabase}'`,
+      };
+      throw applyError(unknown, 'a statement', this.#facts);
     }
     throw applyError(reply, 'a statement', this.#facts);
   }

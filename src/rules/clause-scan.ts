@@ -333,9 +333,10 @@ export class ClauseScan {
     if (this.#frames.outermost) this.#change ??= change;
   }
 
-  #insert(): boolean {
+  #insert(): true {
     const scan = this.#scan;
-    if (scan.isSymbol('(', 1)) return false;
+    // A function, or how CREATE TABLE … REPLACE SELECT treats doubles.
+    if (scan.isSymbol('(', 1) || beginsQuery(scan.wordAt(1)) || scan.wordAt(1) === 'AS') return this.#pass();
     scan.next();
     this.#begins('insert');
     scan.takeAll('LOW_PRIORITY', 'DELAYED', 'HIGH_PRIORITY', 'IGNORE');

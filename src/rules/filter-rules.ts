@@ -93,20 +93,26 @@ export class FilterRules {
     let any = false;
     for (const { database, table } of changed) {
       any = true;
-      const key = this.#names.tableKey(`${database}.${table}`);
+      const name = `${database}.${table}`;
+      const key = this.#names.tableKey(name);
       if (this.#doTable.has(key)) return true;
       if (this.#ignoreTable.has(key)) return false;
-      if (this.#wildDoTable.some((matches) => matches(key))) return true;
-      if (this.#wildIgnoreTable.some((matches) => matches(key))) return false;
+      const byPattern = this.#byPatterns(name);
+      if (byPattern !== null) return byPattern;
     }
     return any && this.#doTable.size === 0 && this.#wildDoTable.length === 0;
   }
 
   databaseOkByPatterns(database: string): boolean {
-    const key = this.#names.tableKey(`${database}.`);
+    return this.#byPatterns(`${database}.`) ?? this.#wildDoTable.length === 0;
+  }
+
+  /** Null: none matches. */
+  #byPatterns(name: string): boolean | null {
+    if (this.#wildDoTable.length === 0 && this.#wildIgnoreTable.length === 0) return null;
+    const key = this.#names.patternKey(name);
     if (this.#wildDoTable.some((matches) => matches(key))) return true;
-    if (this.#wildIgnoreTable.some((matches) => matches(key))) return false;
-    return this.#wildDoTable.length === 0;
+    return this.#wildIgnoreTable.some((matches) => matches(key)) ? false : null;
   }
 
   rowsOk(name: TableName): boolean {

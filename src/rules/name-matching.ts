@@ -3,11 +3,12 @@
  *
  *                      do_db, ignore_db, rewrite_db            do_table, ignore_table    wild_do_table, wild_ignore_table
  *   MySQL, lctn 0      byte by byte                            byte by byte              byte by byte: `_` is one byte
- *   MySQL, lctn 1, 2   without case                            utf8mb3_general_ci        the same: `_` is one character
- *   MariaDB            byte by byte; lctn 1, 2: the event's    utf8mb3_general_ci        the same
- *                      name in lower case, the rule's as it is
+ *   MySQL, lctn 1, 2   without case                            without case              without case: `_` is one character
+ *   MariaDB            byte by byte; lctn 1, 2: the event's    utf8mb3_general_ci, and   utf8mb3_general_ci
+ *                      name in lower case, the rule's as it is as many bytes
  *
- * lctn: lower_case_table_names of the target. utf8mb3_general_ci knows neither case nor accents: `Café` is `cafe`.
+ * lctn: lower_case_table_names of the target. utf8mb3_general_ci knows neither case nor accents: `Café` is `cafe`, but not as
+ * many bytes.
  *
  * Patterns: `%` any number of characters, `_` one; a backslash takes the next character as it is.
  * Facts: comparisons seen on 9.7.4 and 10.11.18 (test/fixtures/filters).
@@ -25,28 +26,38 @@ export interface NameMatching {
   databaseRuleKey(rule: string): string;
   /** The same for `database.table`, in names and rules. */
   tableKey(name: string): string;
-  /** Rules with patterns over `database.table` are asked with what `tableKey` gives. */
+  /** Rules with patterns over `database.table` are asked with this. */
+  patternKey(name: string): string;
   pattern(pattern: string): NamePattern;
 }
 
-export type NamePattern = (tableKey: string) => boolean;
+export type NamePattern = (patternKey: string) => boolean;
 
 export function nameMatching({ flavour, lowerCaseTableNames }: NameDialect): NameMatching {
-  const folded = flavour === 'mariadb' || lowerCaseTableNames > 0;
-  const lower = (name: string): string => name.toLowerCase();
+  const mariadb = flavour === 'mariadb';
   const exact = (name: string): string => name;
-  const tableKey = folded ? generalCi : bytes;
+  const patternKey = mariadb ? generalCi : lowerCaseTableNames > 0 ? lower : bytes;
+  const sized = (name: string): string => `${Buffer.byteLength(name)} ${generalCi(name)}`;
   return {
     databaseKey: lowerCaseTableNames > 0 ? lower : exact,
     databaseRuleKey: lowerCaseTableNames > 0 && flavour === 'mysql' ? lower : exact,
-    tableKey,
-    pattern: (pattern) => compilePattern(tableKey(pattern)),
+    tableKey: mariadb ? sized : patternKey,
+    patternKey,
+    pattern: (pattern) => compilePattern(patternKey(pattern)),
   };
 }
 
 /** A character for each byte. */
 function bytes(name: string): string {
   return Buffer.from(name).toString('latin1');
+}
+
+/** Character by character, as the servers do: a final sigma is no other letter to them. */
+function lower(name: string): string {
+  if (/^[\x20-\x7e]*$/.test(name)) return name.toLowerCase();
+  let key = '';
+  for (const character of name) key += character.toLowerCase()[0]!;
+  return key;
 }
 
 function generalCi(name: string): string {

@@ -35,7 +35,7 @@ export class SkipRules {
   }
 
   skips(kind: ChangeKind, database: string, name: string): boolean {
-    const key = this.#names.tableKey(`${database}.${name}`);
+    const key = this.#names.patternKey(`${database}.${name}`);
     return this.#rules.some((rule) => rule.events.has(kind) && rule.matches(key));
   }
 }

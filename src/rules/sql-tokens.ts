@@ -91,13 +91,16 @@ export class SqlTokens {
 
   /** The name without quotes, in Unicode; null: it cannot be known. Only for word and name. */
   nameOf({ start, end }: Token): string | null {
-    const quote = this.sql[start];
+    const quote = this.sql[start]!;
     if (quote !== BACKTICK && !(quote === DOUBLE_QUOTE && this.#ansiQuotes)) {
       return this.charset.decode(this.sql, start, end);
     }
-    const name = this.charset.decode(this.sql, start + 1, end - 1);
+    if (this.#dialect.flavour === 'mariadb') {
+      const bytes = withoutDoubled(this.sql.subarray(start + 1, end - 1), quote);
+      return this.charset.decode(bytes, 0, bytes.length);
+    }
     const mark = String.fromCharCode(quote);
-    return name === null ? null : name.replaceAll(mark + mark, mark);
+    return this.charset.decode(this.sql, start + 1, end - 1)?.replaceAll(mark + mark, mark) ?? null;
   }
 
   // ---- one token
@@ -284,16 +287,11 @@ export class SqlTokens {
   // ---- names
 
   #isNameByteAt(at: number): boolean {
-    const byte = this.sql[at];
-    if (byte === undefined) return false;
-    if (byte < 0x80) return isAsciiNameByte(byte);
-    return this.charset.isNameByte(this.sql, at, this.sql.length) === true;
+    return isNameByteAt(this.sql, at, this.charset);
   }
 
   #endOfName(from: number): number {
-    let at = from;
-    while (this.#isNameByteAt(at)) at += this.charset.charLength(this.sql, at, this.sql.length);
-    return at;
+    return endOfName(this.sql, from, this.charset);
   }
 
   #separatesAt(at: number): boolean {
@@ -371,6 +369,20 @@ export class SqlTokens {
   }
 }
 
+/** Outside of quotes. */
+function isNameByteAt(sql: Buffer, at: number, charset: ClientCharset): boolean {
+  const byte = sql[at];
+  if (byte === undefined) return false;
+  return byte < 0x80 ? isAsciiNameByte(byte) : charset.isNameByte(sql, at, sql.length) === true;
+}
+
+/** After the unquoted name that begins at `from`. */
+export function endOfName(sql: Buffer, from: number, charset: ClientCharset): number {
+  let at = from;
+  while (isNameByteAt(sql, at, charset)) at += charset.charLength(sql, at, sql.length);
+  return at;
+}
+
 /** After the comment's end, -1: it has none. `nesting`: that many levels of plain comments may stand in it. */
 function closeOf(sql: Buffer, from: number, nesting: number): number {
   let at = from;
@@ -388,11 +400,25 @@ function closeOf(sql: Buffer, from: number, nesting: number): number {
   return -1;
 }
 
+/**
+ * MariaDB takes a doubled quote apart by bytes: behind any byte that looks like one, even inside of a character, it passes
+ * over the next (THD::quote_unescape; seen on 10.11.18 with sjis).
+ */
+function withoutDoubled(name: Buffer, quote: number): Buffer {
+  if (!name.includes(quote)) return name;
+  const bytes: number[] = [];
+  for (let i = 0; i < name.length; i++) {
+    bytes.push(name[i]!);
+    if (name[i] === quote) i++;
+  }
+  return Buffer.from(bytes);
+}
+
 function upperAscii(sql: Buffer, start: number, end: number): string {
   return sql.toString('latin1', start, end).replace(/[a-z]+/g, (letters) => letters.toUpperCase());
 }
 
-function isDigit(byte: number | undefined): boolean {
+export function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39;
 }
 

@@ -5,7 +5,7 @@
  *   1  the default database, rewritten, by do_db and ignore_db. A no is final.
  *   2  CREATE, ALTER, DROP DATABASE: by the patterns, unless do_db or ignore_db spoke (MariaDB: both speak, of the name that
  *      is written). Accounts: by the tables of schema mysql, and by the table that a GRANT names. DROP TRIGGER: by the
- *      trigger's table; of one that the target does not have: left out. DROP TEMPORARY TABLE IF EXISTS: always runs.
+ *      trigger's table; of one that the target does not have: left out, whatever rule is active. DROP TEMPORARY TABLE IF EXISTS: always runs.
  *      Everything else: by the tables that it changes; a statement that names no table runs, one that names tables
  *      and changes none is left out.
  * `ddl_filter: objects`: every object that is changed must have a yes, or every one a no; else the applier stops
@@ -75,6 +75,7 @@ const GRANT_TABLES = {
 } as const;
 
 const OF_DATABASES: ReadonlySet<ChangeKind> = new Set(['create_database', 'alter_database', 'drop_database']);
+const DROP_TRIGGER = /^\s*(?:\/\*[\s\S]*?\*\/\s*)*DROP\s+TRIGGER\b/i;
 const TABLE_LIKE: ReadonlySet<string> = new Set(['table', 'view', 'sequence']);
 
 type Reading = Extract<StatementReading, { readonly is: 'read' }>;
@@ -103,10 +104,10 @@ export class StatementRules {
       !skip.isEmpty || (this.#byObjects ? !filter.isEmpty : filter.hasTableRules || writtenName);
   }
 
-  /** What the default database tells alone; null: the statement must be read. */
-  judgeUnread(database: string): Verdict | null {
+  /** What the default database tells alone; null: the statement must be read. `text`: its first bytes. */
+  judgeUnread(database: string, text: string): Verdict | null {
     if (!this.#byObjects && !this.#filter.databaseOk(this.#filter.rewrite(database))) return LEAVE_OUT;
-    return this.#mustRead ? null : RUN;
+    return this.#mustRead || DROP_TRIGGER.test(text) ? null : RUN;
   }
 
   /** `triggerTable`: what `which-table` asked for; null: the target has no such trigger. */
@@ -245,8 +246,10 @@ export class StatementRules {
 
   /** As the statement will mean it on the target: what it names in full is rewritten by `objects`, and not by a server. */
   #databaseOf(object: NamedObject, facts: StatementFacts): string {
-    if (!this.#byObjects && object.database !== null) return object.database;
-    return this.#filter.rewrite(object.database ?? facts.database);
+    const { database, kind, role } = object;
+    if (database === null) return this.#filter.rewrite(facts.database);
+    const name = kind === 'database' && role === 'grants' ? grantedDatabase(database) : database;
+    return this.#byObjects ? this.#filter.rewrite(name) : name;
   }
 
   #tableName(object: NamedObject, facts: StatementFacts): TableName {
@@ -257,6 +260,15 @@ export class StatementRules {
     const { database, table } = this.#tableName(object, facts);
     return table === '' ? database : `${database}.${table}`;
   }
+}
+
+/** The name in GRANT … ON `shop\_dr`.*: there `_` and `%` are wildcards, and are themselves behind a backslash. */
+export function grantedDatabase(pattern: string): string {
+  return pattern.replaceAll(/\\([_%])/g, '$1');
+}
+
+export function grantPattern(database: string): string {
+  return database.replaceAll(/[_%]/g, '\\$&');
 }
 
 function verdict(ok: boolean): Verdict {

@@ -26,42 +26,53 @@ export interface CorpusCase {
   readonly group: string;
   readonly options: CaseOptions;
   readonly format: 'ROW' | 'STATEMENT' | 'MIXED';
+  /** Of the source's client: a name that mysql2 knows. */
+  readonly charset: string;
   /** Of the replicas; the source has 0. */
   readonly lowerCaseTableNames: 0 | 1;
   /** Runs on all three servers, unlogged, after the common tables were made. */
   readonly given: readonly string[];
-  /** Runs on the replicas alone, unlogged: what an earlier filter left there, or made it leave out. */
+  /** On the source alone, unlogged: what the replicas have under names in small letters. */
+  readonly givenOnSource: readonly string[];
+  /** On the replicas alone, unlogged: what an earlier filter left there, or made it leave out. */
   readonly givenOnReplicas: readonly string[];
   /** One session of the source. */
   readonly run: readonly string[];
   /** In another session after the first has ended. */
   readonly afterwards: readonly string[];
-  /** The native replica stops, and Millrace must. */
-  readonly stops: boolean;
+  /** `both`: the native replica stops, and Millrace must; `native`: Millrace goes on, and the case says why. */
+  readonly stops: 'no' | 'both' | 'native';
+  readonly why: string | null;
 }
 
 interface RawCase {
   case: string;
   options?: CaseOptions;
   format?: CorpusCase['format'];
+  charset?: string;
   lower_case_table_names?: 0 | 1;
   given?: string[];
+  given_on_source?: string[];
   given_on_replicas?: string[];
   run: string[];
   afterwards?: string[];
-  stops?: boolean;
+  stops?: boolean | 'native';
+  why?: string;
 }
 
 const KEYS = new Set([
   'case',
   'options',
   'format',
+  'charset',
   'lower_case_table_names',
   'given',
+  'given_on_source',
   'given_on_replicas',
   'run',
   'afterwards',
   'stops',
+  'why',
 ]);
 const OPTIONS = new Set([
   'replicate_do_db',
@@ -87,17 +98,23 @@ export function readCorpus(flavour: 'mysql' | 'mariadb'): CorpusCase[] {
       if (unknown.length > 0) throw new Error(`${file}: '${raw.case}' has the unknown key ${unknown}`);
       if (names.has(raw.case)) throw new Error(`${file}: '${raw.case}' stands there twice`);
       names.add(raw.case);
+      if ((raw.stops === 'native') !== (raw.why !== undefined)) {
+        throw new Error(`${file}: '${raw.case}' must say why Millrace goes on where a replica stops`);
+      }
       cases.push({
         name: raw.case,
         group: file.replace(/\.yaml$/, ''),
         options: raw.options ?? {},
         format: raw.format ?? 'ROW',
+        charset: raw.charset ?? 'utf8mb4',
         lowerCaseTableNames: raw.lower_case_table_names ?? 0,
         given: raw.given ?? [],
+        givenOnSource: raw.given_on_source ?? [],
         givenOnReplicas: raw.given_on_replicas ?? [],
         run: raw.run,
         afterwards: raw.afterwards ?? [],
-        stops: raw.stops ?? false,
+        stops: raw.stops === 'native' ? 'native' : raw.stops ? 'both' : 'no',
+        why: raw.why ?? null,
       });
     }
   }

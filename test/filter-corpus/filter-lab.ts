@@ -87,25 +87,38 @@ export class FilterLab {
     const replicas = [this.native.server, this.rig.target];
     await Promise.all(this.servers.map((server) => clean(server)));
     await Promise.all(this.servers.map((server) => unlogged(server, [...COMMON, ...one.given])));
+    await unlogged(this.source, one.givenOnSource);
     await Promise.all(replicas.map((server) => unlogged(server, one.givenOnReplicas)));
     await this.native.setFilters(one.options);
-    await this.#onSource(one.run, one.format);
-    await this.#onSource(one.afterwards, one.format);
+    await this.#onSource(one, one.run);
+    await this.#onSource(one, one.afterwards);
     const [native, millrace] = await Promise.all([this.native.apply(), this.#applyWithMillrace(one)]);
+    if (one.stops === 'native') await this.#nativeToTheEnd();
     const differences = await this.#compare();
-    if (native !== null || millrace !== null) await this.#passOver();
+    if (native !== null || millrace !== null) await this.#passOver(replicas);
     return { name: one.name, native, millrace, differences, unexpected: surprise(one, native) };
   }
 
-  async #onSource(statements: readonly string[], format: string): Promise<void> {
+  /** After a case that could not be run: the replicas are brought level with the source. */
+  async abandon(): Promise<void> {
+    await this.#passOver([this.native.server, this.rig.target]);
+  }
+
+  async #onSource({ format, charset }: CorpusCase, statements: readonly string[]): Promise<void> {
     if (statements.length === 0) return;
-    const session = await this.source.connect();
+    const session = await this.source.connect({ charset });
     try {
       await session.query(`SET SESSION binlog_format=${format}`);
       for (const statement of statements) await session.query(statement);
     } finally {
       await session.end();
     }
+  }
+
+  /** Where Millrace goes on, the native replica is helped over each transaction that it stops at. */
+  async #nativeToTheEnd(): Promise<void> {
+    do await this.#passOver([this.native.server], 1);
+    while ((await this.native.apply()) !== null);
   }
 
   async #applyWithMillrace(one: CorpusCase): Promise<MillraceError | null> {
@@ -127,17 +140,24 @@ export class FilterLab {
       : [...differences, `accounts differ:\n  native: ${mine}\n  Millrace: ${theirs}`];
   }
 
-  /** After a stop: what the replicas lack is given to them as empty transactions. */
-  async #passOver(): Promise<void> {
+  /** After a stop: what the replicas lack (the first `count` of it) is given to them as empty transactions. */
+  async #passOver(replicas: readonly TestServer[], count = Number.POSITIVE_INFINITY): Promise<void> {
     const wanted = await executedSet(this.source);
-    for (const replica of [this.native.server, this.rig.target]) {
+    if (this.source.flavour === 'mariadb') {
+      await this.native.moveTo(wanted);
+      await this.rig.target.query(
+        "UPDATE millrace.progress SET executed = IF(worker = 0, ?, ''); DELETE FROM millrace.intent",
+        [wanted],
+      );
+      return;
+    }
+    for (const replica of replicas) {
       const [row] = await replica.query('SELECT GTID_SUBTRACT(?, @@global.gtid_executed) AS missing', [
         wanted,
       ]);
+      const missing = [...eachGtid(String(row?.missing ?? ''))].slice(0, count);
       const connection = await replica.connect();
-      for (const gtid of eachGtid(String(row?.missing ?? ''))) {
-        await connection.query(`SET GTID_NEXT='${gtid}'; COMMIT; SET GTID_NEXT='AUTOMATIC'`);
-      }
+      for (const gtid of missing) await connection.query(`SET GTID_NEXT='${gtid}'; COMMIT`);
       await connection.end();
     }
   }
@@ -154,10 +174,9 @@ function* eachGtid(set: string): Generator<string> {
 }
 
 function surprise({ stops }: CorpusCase, native: NativeStop | null): string | null {
-  if (stops === (native !== null)) return null;
-  return native === null
-    ? 'the native replica did not stop'
-    : `the native replica stopped: ${native.errno} ${native.message}`;
+  if ((stops !== 'no') === (native !== null)) return null;
+  if (native === null) return 'the native replica did not stop';
+  return `the native replica stopped: ${native.errno} ${native.message}`;
 }
 
 /** Takes away what a case left. */
@@ -167,12 +186,25 @@ async function clean(server: TestServer): Promise<void> {
       WHERE schema_name NOT IN ('mysql', 'sys', 'information_schema', 'performance_schema', 'millrace')`,
   );
   const users = await server.query("SELECT user AS u, host AS h FROM mysql.user WHERE user LIKE 'u\\_%'");
-  const branches = await server.query('XA RECOVER CONVERT XID');
   await unlogged(server, [
-    ...branches.map((row) => `XA ROLLBACK ${row.data},'',1`),
+    'SET foreign_key_checks = 0',
+    ...(await branches(server)).map((xid) => `XA ROLLBACK ${xid}`),
     ...databases.map(({ name }) => `DROP DATABASE \`${String(name).replaceAll('`', '``')}\``),
-    ...users.map(({ u, h }) => `DROP USER '${u}'@'${h}'`),
+    // MariaDB's roles have no host.
+    ...users.map(({ u, h }) => (h === '' ? `DROP ROLE '${u}'` : `DROP USER '${u}'@'${h}'`)),
   ]);
+}
+
+/** Prepared and undecided, as XA statements take them. */
+async function branches(server: TestServer): Promise<string[]> {
+  if (server.flavour === 'mariadb') {
+    return (await server.query("XA RECOVER FORMAT='SQL'")).map(({ data }) => String(data));
+  }
+  return (await server.query('XA RECOVER CONVERT XID')).map((row) => {
+    const hex = String(row.data).slice(2);
+    const at = 2 * Number(row.gtrid_length);
+    return `x'${hex.slice(0, at)}',x'${hex.slice(at)}',${row.formatID}`;
+  });
 }
 
 async function accounts(server: TestServer): Promise<string> {
@@ -181,7 +213,7 @@ async function accounts(server: TestServer): Promise<string> {
   );
   const lines: string[] = [];
   for (const { u, h } of users) {
-    const grants = await server.query(`SHOW GRANTS FOR '${u}'@'${h}'`);
+    const grants = await server.query(`SHOW GRANTS FOR ${h === '' ? `'${u}'` : `'${u}'@'${h}'`}`);
     lines.push(`${u}@${h}: ${grants.map((row) => Object.values(row)[0]).join('; ')}`);
   }
   return lines.join(' | ');

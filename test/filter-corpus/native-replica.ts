@@ -50,7 +50,7 @@ export class NativeReplica {
     const tables = (list: readonly string[] = []): string =>
       `(${list.map((each) => each.split('.')).map(([db = '', ...table]) => `${quoteIdentifier(db)}.${quoteIdentifier(table.join('.'))}`)})`;
     const patterns = (list: readonly string[] = []): string =>
-      `(${list.map((each) => `'${each.replaceAll("'", "''")}'`).join(', ')})`;
+      `(${list.map((each) => `'${each.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`).join(', ')})`;
     const pairs = (options.replicate_rewrite_db ?? []).map(
       (rule) => `(${rule.split('->').map((each) => quoteIdentifier(each.trim()))})`,
     );
@@ -110,6 +110,13 @@ export class NativeReplica {
     } finally {
       await server.query(stop!);
     }
+  }
+
+  /** MariaDB: everything up to `position` counts as executed. */
+  async moveTo(position: string): Promise<void> {
+    await this.server.query('STOP SLAVE');
+    await this.server.query('SET GLOBAL gtid_slave_pos = ?', [position]);
+    await this.server.query('START SLAVE IO_THREAD');
   }
 
   /** The worker's own words, where there are workers. */

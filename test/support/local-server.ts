@@ -313,8 +313,12 @@ async function initialise(
     'FLUSH PRIVILEGES;',
     ...accounts,
   ].join('\n');
+  // As in #launch: a neighbour that is initialised at the same time would remove this one's temporary tables.
+  const tmpdir = join(folder, 'initialise-tmp');
+  mkdirSync(tmpdir, { recursive: true });
   const args = [
     '--bootstrap',
+    `--tmpdir=${tmpdir}`,
     '--innodb-flush-log-at-trx-commit=0',
     '--max-allowed-packet=16M',
     '--net-buffer-length=16K',

@@ -57,6 +57,12 @@ export interface TargetStatus {
   readonly lag_transactions: number | 'unknown' | null;
   readonly transactions_applied: number;
   readonly rows_applied: number;
+  readonly filtered: {
+    readonly transactions_filtered: number;
+    readonly statements_filtered: number;
+    readonly rows_filtered: number;
+    readonly system_statements_skipped: number;
+  };
   readonly last_error: unknown;
   readonly delay_seconds: number;
   readonly until: { readonly reached: boolean } | null;

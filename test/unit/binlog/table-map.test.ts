@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { ColumnType, realType, stringLength, valueLength } from '../../../src/binlog/column-type.ts';
-import { decodeTableMap, isNullable, TABLE_MAP_FLAG, tableMapNames } from '../../../src/binlog/table-map.ts';
+import { EVENT_HEADER_LENGTH } from '../../../src/binlog/event-header.ts';
+import {
+  decodeTableMap,
+  isNullable,
+  TABLE_MAP_FLAG,
+  tableMapNames,
+  withDatabase,
+} from '../../../src/binlog/table-map.ts';
 import { TableMapCache } from '../../../src/binlog/table-map-cache.ts';
 import { recordedRows, tableOf } from './rows-fixture.ts';
 
@@ -20,6 +27,23 @@ function tableMap(columns: readonly number[], metadata: readonly number[], name 
 const decode = (body: Buffer) => decodeTableMap(body, 0, body.length);
 
 describe('a table map', () => {
+  test.each(['b', 'types', 'a name that is longer than the one before', 'ü'])(
+    'can name another database, %s, and is the same otherwise',
+    (database) => {
+      const body = tableMap([3, 252], [2]);
+      const event = Buffer.concat([Buffer.alloc(7), Buffer.alloc(EVENT_HEADER_LENGTH), body]);
+      const renamed = withDatabase(event, 7, event.length, database);
+      expect(renamed.readUInt32LE(9)).toBe(renamed.length);
+      const map = decodeTableMap(renamed, EVENT_HEADER_LENGTH, renamed.length);
+      expect(map).toEqual({ ...decode(body), database });
+    },
+  );
+
+  test('takes no database name that has no room in it', () => {
+    const event = Buffer.concat([Buffer.alloc(EVENT_HEADER_LENGTH), tableMap([3], [])]);
+    expect(() => withDatabase(event, 0, event.length, 'x'.repeat(256))).toThrow(/256 bytes/);
+  });
+
   test('of a real server names the table and its columns', () => {
     const { map } = tableOf(TYPES, 'others');
     expect({ ...map, tableId: 0, optionalMetadata: null }).toEqual({

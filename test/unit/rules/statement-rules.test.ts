@@ -1,0 +1,209 @@
+import { describe, expect, test } from 'vitest';
+import { readStatement } from '../../../src/rules/read-statement.ts';
+import { grantedDatabase, grantPattern, type Verdict } from '../../../src/rules/statement-rules.ts';
+import { isAccountStatement, suspects } from '../../../src/rules/system-rules.ts';
+import { compileRules, TargetFilter } from '../../../src/rules/target-filter.ts';
+import { ALL_IS_REPLICATED, NO_FILTERS, type TargetRules } from '../../../src/rules/target-rules.ts';
+
+const MYSQL = { flavour: 'mysql', lowerCaseTableNames: 0 } as const;
+
+function judge(
+  rules: Partial<TargetRules>,
+  sql: string,
+  {
+    database = '',
+    map = null,
+    trigger,
+  }: { database?: string; map?: bigint | null; trigger?: string | null } = {},
+): Verdict {
+  const { statements } = new TargetFilter({ ...ALL_IS_REPLICATED, ...rules }, MYSQL);
+  const early = statements.judgeUnread(database, sql);
+  if (early !== null) return early;
+  const reading = readStatement(Buffer.from(sql), {
+    flavour: 'mysql',
+    sqlMode: 0n,
+    charset: 'utf8mb4',
+    versionNumber: 90704,
+  });
+  const facts = { database, tableMapForUpdate: map };
+  if (trigger === undefined) return statements.judge(reading, facts);
+  return statements.judge(reading, facts, trigger === null ? null : { database: 'shop', table: trigger });
+}
+
+const ignoring = (...tables: string[]) => ({ filters: { ...NO_FILTERS, ignoreTable: tables } });
+const wanting = (...tables: string[]) => ({ filters: { ...NO_FILTERS, doTable: tables } });
+
+describe('statements as a server judges them', () => {
+  test('are not read where the default database decides alone', () => {
+    const { statements } = new TargetFilter(
+      { ...ALL_IS_REPLICATED, filters: { ...NO_FILTERS, doDb: ['shop'] }, onUnparsedDdl: 'stop' },
+      MYSQL,
+    );
+    expect(statements.judgeUnread('shop', 'DROP TABLE a')).toEqual({ is: 'run' });
+    expect(statements.judgeUnread('crm', 'DROP TABLE a')).toEqual({ is: 'leave-out' });
+    expect(statements.judgeUnread('crm', 'DROP TRIGGER t')).toEqual({ is: 'leave-out' });
+    expect(statements.judgeUnread('shop', '/* c */ DROP TRIGGER t')).toBeNull();
+  });
+
+  test.each([
+    ['a statement that names no table', wanting('shop.a'), 'CREATE PROCEDURE p () SELECT 1', 'run'],
+    ['a statement that changes no table', ignoring('shop.a'), 'SELECT * FROM shop.b', 'leave-out'],
+    ['INSERT … SELECT', ignoring('shop.a'), 'INSERT INTO shop.b SELECT * FROM shop.a', 'run'],
+    ['CREATE TABLE … LIKE', ignoring('shop.a'), 'CREATE TABLE shop.b LIKE shop.a', 'run'],
+    ['a new name by ALTER TABLE', ignoring('shop.b'), 'ALTER TABLE shop.a RENAME TO shop.b', 'run'],
+    ['a new name by RENAME TABLE', ignoring('shop.b'), 'RENAME TABLE shop.a TO shop.b', 'leave-out'],
+    ['a temporary table', ignoring('shop.a'), 'DROP TEMPORARY TABLE IF EXISTS shop.a', 'run'],
+    ['an account', wanting('shop.a'), "CREATE USER u IDENTIFIED BY 'x'", 'leave-out'],
+    ['a grant on an ignored table', ignoring('shop.a'), 'GRANT SELECT ON shop.a TO u', 'leave-out'],
+    ['a grant on a schema', ignoring('shop.a'), 'GRANT SELECT ON shop.* TO u', 'run'],
+  ])('%s', (_what, rules, sql, expected) => {
+    expect(judge(rules, sql)).toEqual({ is: expected });
+  });
+
+  test('an UPDATE of several tables goes by those that it changes', () => {
+    const sql = 'UPDATE shop.a JOIN shop.b USING (id) SET b.v = 1';
+    expect(judge(ignoring('shop.a'), sql, { map: 0b10n })).toEqual({ is: 'run' });
+    expect(judge(ignoring('shop.a'), sql, { map: 0b01n })).toEqual({ is: 'leave-out' });
+  });
+
+  test('DROP TRIGGER asks for its table, and is left out where there is no such trigger', () => {
+    const rules = ignoring('shop.a');
+    const sql = 'DROP TRIGGER t';
+    expect(judge(rules, sql, { database: 'shop' })).toEqual({
+      is: 'which-table',
+      database: 'shop',
+      trigger: 't',
+    });
+    expect(judge(rules, sql, { database: 'shop', trigger: 'a' })).toEqual({ is: 'leave-out' });
+    expect(judge(rules, sql, { database: 'shop', trigger: 'b' })).toEqual({ is: 'run' });
+    expect(judge(rules, sql, { database: 'shop', trigger: null })).toEqual({ is: 'leave-out' });
+  });
+
+  test('what cannot be read stops while a rule is active, unless the target says otherwise', () => {
+    const sql = 'SOMETHING NEW';
+    expect(judge(ignoring('shop.a'), sql)).toMatchObject({ is: 'unread' });
+    expect(judge({ ...ignoring('shop.a'), onUnparsedDdl: 'apply' }, sql)).toEqual({ is: 'run' });
+    expect(judge({ ...ignoring('shop.a'), onUnparsedDdl: 'skip' }, sql)).toEqual({ is: 'leave-out' });
+  });
+});
+
+describe('statements by the objects they name', () => {
+  const objects = (rules: Partial<TargetRules>): Partial<TargetRules> => ({ ...rules, ddlFilter: 'objects' });
+  const doShop = objects({ filters: { ...NO_FILTERS, doDb: ['shop'] } });
+
+  test.each([
+    ['CREATE TABLE shop.a (id INT)', 'run'],
+    ['CREATE TABLE crm.a (id INT)', 'leave-out'],
+    ['CREATE TABLE shop.a LIKE crm.a', 'run'],
+    ['CREATE TABLE shop.a (id INT, FOREIGN KEY (id) REFERENCES crm.a (id))', 'run'],
+    ['CREATE FUNCTION crm.f () RETURNS INT DETERMINISTIC RETURN 1', 'leave-out'],
+    ['CREATE TRIGGER shop.t BEFORE INSERT ON shop.a FOR EACH ROW SET NEW.id = 1', 'run'],
+    ['DROP DATABASE crm', 'leave-out'],
+    ["CREATE USER u IDENTIFIED BY 'x'", 'leave-out'],
+    ['ANALYZE TABLE crm.a', 'leave-out'],
+  ])('%s', (sql, expected) => {
+    expect(judge(doShop, sql, { database: 'crm' })).toEqual({ is: expected });
+  });
+
+  test.each([
+    ['DROP TABLE shop.a, crm.b', 'shop.a', 'crm.b'],
+    ['RENAME TABLE crm.b TO shop.b', 'shop.b', 'crm.b'],
+    ['ALTER TABLE shop.a RENAME TO crm.a', 'shop.a', 'crm.a'],
+  ])('%s lies on both sides', (sql, kept, leftOut) => {
+    expect(judge(doShop, sql)).toEqual({ is: 'border', kept, leftOut });
+  });
+
+  test('an UPDATE of several tables on both sides', () => {
+    const sql = 'UPDATE shop.a JOIN crm.b USING (id) SET a.v = 1, b.v = 1';
+    expect(judge(doShop, sql, { map: 0b11n })).toMatchObject({ is: 'border' });
+    expect(judge(doShop, sql, { map: 0b01n })).toEqual({ is: 'run' });
+  });
+
+  test('are judged by the names that the target has', () => {
+    const rewriteDb = [{ from: 'shop', to: 'dr' }];
+    const toDr = objects({ filters: { ...NO_FILTERS, doDb: ['dr'] }, rewriteDb });
+    expect(judge(toDr, 'CREATE TABLE shop.a (id INT)')).toEqual({ is: 'run' });
+    expect(judge(toDr, 'CREATE TABLE a (id INT)', { database: 'shop' })).toEqual({ is: 'run' });
+    expect(judge(toDr, 'CREATE TABLE dr.a (id INT)')).toEqual({ is: 'run' });
+    expect(judge(toDr, 'CREATE TABLE crm.a (id INT)')).toEqual({ is: 'leave-out' });
+  });
+});
+
+describe('skip_events', () => {
+  const skip = (table: string, ...events: TargetRules['skipEvents'][number]['events']) => ({
+    skipEvents: [{ table, events }],
+  });
+
+  test.each([
+    ['a table of the pattern', skip('shop.tmp%', 'drop_table'), 'DROP TABLE shop.tmp_1', { is: 'leave-out' }],
+    ['another kind of change', skip('shop.tmp%', 'drop_table'), 'TRUNCATE shop.tmp_1', { is: 'run' }],
+    ['another table', skip('shop.tmp%', 'drop_table'), 'DROP TABLE shop.orders', { is: 'run' }],
+    [
+      'a database by a pattern for all',
+      skip('shop.%', 'drop_database'),
+      'DROP DATABASE shop',
+      { is: 'leave-out' },
+    ],
+    ['a database by another pattern', skip('shop.t%', 'drop_database'), 'DROP DATABASE shop', { is: 'run' }],
+    ['an account', skip('mysql.%', 'account'), 'DROP USER u', { is: 'leave-out' }],
+    ['a view', skip('%.v', 'create_view'), 'CREATE VIEW shop.v AS SELECT 1', { is: 'leave-out' }],
+    [
+      'a trigger by its table',
+      skip('shop.a', 'create_trigger'),
+      'CREATE TRIGGER shop.t BEFORE INSERT ON shop.a FOR EACH ROW SET NEW.id = 1',
+      { is: 'leave-out' },
+    ],
+    [
+      'one table of two',
+      skip('shop.tmp%', 'drop_table'),
+      'DROP TABLE shop.tmp_1, shop.a',
+      { is: 'border', kept: 'shop.a', leftOut: 'shop.tmp_1' },
+    ],
+  ])('%s', (_what, rules, sql, expected) => {
+    expect(judge(rules, sql)).toEqual(expected);
+  });
+});
+
+describe('the system’s own', () => {
+  test.each([
+    "CREATE USER u IDENTIFIED BY 'x'",
+    '  alter\n user u',
+    '/* c */ DROP ROLE r',
+    'RENAME USER a TO b',
+    'CREATE OR REPLACE ROLE r',
+    'GRANT SELECT ON a.b TO u',
+    'REVOKE r FROM u',
+    "SET PASSWORD FOR u = 'x'",
+    'SET DEFAULT ROLE r FOR u',
+    '-- c\nDROP USER u',
+  ])('%s is about accounts', (sql) => {
+    expect(isAccountStatement(sql)).toBe(true);
+  });
+
+  test.each(['CREATE TABLE user (id INT)', 'SET @a = 1', 'CREATE USERS', 'GRANTED', 'DROP TABLE role'])(
+    '%s is not',
+    (sql) => {
+      expect(isAccountStatement(sql)).toBe(false);
+    },
+  );
+
+  test('an account behind a version comment has to be read', () => {
+    expect(isAccountStatement('/*!50003 CREATE USER u */')).toBe(false);
+    expect(suspects('/*!50003 CREATE USER u */', 'shop')).toBe(true);
+    expect(suspects('CREATE TABLE a (id INT)', 'shop')).toBe(false);
+    expect(suspects('CREATE TABLE a (id INT)', 'mysql')).toBe(true);
+  });
+
+  test('there is no filter at all where no rule is active', () => {
+    expect(compileRules(ALL_IS_REPLICATED, MYSQL)).toBeNull();
+    expect(
+      compileRules({ ...ALL_IS_REPLICATED, onUnparsedDdl: 'stop', ddlFilter: 'objects' }, MYSQL),
+    ).toBeNull();
+    expect(compileRules({ ...ALL_IS_REPLICATED, replicateSystem: false }, MYSQL)).not.toBeNull();
+  });
+});
+
+test('a database in a GRANT is a pattern, and its new name is written as one', () => {
+  expect(grantedDatabase('shop\\_dr')).toBe('shop_dr');
+  expect(grantPattern('shop_dr%')).toBe('shop\\_dr\\%');
+});
