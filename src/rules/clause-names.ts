@@ -2,6 +2,7 @@
  * Notes the names that a clause scan comes across, by the part they have in the sentence, and settles which tables a DELETE
  * of several tables means. In the body of a stored program only the databases are noted: what it does, it does later.
  */
+import type { ListRole } from './clause-frames.ts';
 import type { QualifiedName, StatementScan, WrittenName } from './statement-scan.ts';
 
 interface TableMention {
@@ -33,7 +34,7 @@ export class ClauseNames {
     this.#mentions = [];
   }
 
-  table(written: QualifiedName, role: 'reads' | 'changes-rows', alias: string | null = null): void {
+  table(written: QualifiedName, role: ListRole, alias: string | null = null): void {
     const { objects } = this.#scan;
     this.#scan.note(written, 'table', role, role === 'changes-rows');
     if (this.#targets !== null) this.#mentions.push({ index: objects.length - 1, written, alias });
@@ -43,8 +44,8 @@ export class ClauseNames {
     this.#scan.note(written, 'routine', 'reads', false);
   }
 
-  sequence(written: QualifiedName): void {
-    this.#scan.note(written, 'sequence', 'reads', false);
+  sequence(written: QualifiedName, role: ListRole): void {
+    this.#scan.note(written, 'sequence', role, false);
   }
 
   /** After CALL: r, db.r, and in MariaDB p.r and db.p.r with a package p. */

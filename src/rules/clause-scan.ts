@@ -25,19 +25,23 @@ export interface ClauseOptions {
   readonly readInner?: StatementReader;
   /** Ends at a comma outside of parentheses, which is left. */
   readonly untilComma?: boolean;
+  /** When NEXTVAL and SETVAL run, and not only stand in a definition. Left out: after SELECT, as in CREATE TABLE … SELECT. */
+  readonly sequencesMove?: 'always' | 'never';
 }
 
 export class ClauseScan {
   readonly #scan: StatementScan;
   readonly #readInner: StatementReader | null;
   readonly #untilComma: boolean;
+  #sequencesMove: 'always' | 'never' | 'after SELECT';
   readonly #frames = new ClauseFrames();
   #previous = '';
   #change: 'insert' | 'update' | 'delete' | null = null;
   readonly #names: ClauseNames;
 
-  constructor(scan: StatementScan, { readInner, untilComma = false }: ClauseOptions = {}) {
+  constructor(scan: StatementScan, { readInner, untilComma = false, sequencesMove }: ClauseOptions = {}) {
     this.#scan = scan;
+    this.#sequencesMove = sequencesMove ?? 'after SELECT';
     this.#readInner = readInner ?? null;
     this.#untilComma = untilComma;
     this.#names = new ClauseNames(scan);
@@ -219,6 +223,7 @@ export class ClauseScan {
       case 'SELECT':
         frame.query = true;
         frame.awaitsFrom = true;
+        if (this.#sequencesMove === 'after SELECT') this.#sequencesMove = 'always';
         return this.#pass();
       case 'FROM':
         return this.#from(frame);
@@ -250,11 +255,11 @@ export class ClauseScan {
       case 'NEXTVAL':
       case 'LASTVAL':
       case 'SETVAL':
-        return this.#sequenceFunction();
+        return this.#sequenceFunction(word);
       case 'NEXT':
       case 'PREVIOUS':
         if (!scan.take(word, 'VALUE', 'FOR')) return false;
-        this.#names.sequence(scan.qualifiedName());
+        this.#sequence(word === 'NEXT');
         return true;
       default:
         return this.#readInner === null ? false : this.#inBody(word, this.#readInner);
@@ -387,7 +392,7 @@ export class ClauseScan {
     if (!this.#isCommonTable(written)) this.#names.table(written, role, alias);
   }
 
-  #sequenceFunction(): boolean {
+  #sequenceFunction(word: string): boolean {
     const scan = this.#scan;
     if (!scan.mariadb || !scan.isSymbol('(', 1) || this.#previous === 'KEY' || this.#previous === 'INDEX') {
       return false;
@@ -395,8 +400,13 @@ export class ClauseScan {
     scan.next();
     scan.next();
     this.#open();
-    this.#names.sequence(scan.qualifiedName());
+    this.#sequence(word !== 'LASTVAL');
     return true;
+  }
+
+  #sequence(moves: boolean): void {
+    const moved = moves && this.#sequencesMove === 'always';
+    this.#names.sequence(this.#scan.qualifiedName(), moved ? 'changes-rows' : 'reads');
   }
 
   /** UNION = (t1, t2) of a MERGE table; the UNION of queries has nothing to be read here. */

@@ -63,6 +63,8 @@ export class SqlTokens {
   #afterDot = false;
   /** The last token was an unquoted name with a dot and a name directly behind it. */
   #dotIsSeparator = false;
+  /** Where the last quoted name ended. */
+  #quotedEnd = -1;
   #ahead: Token[] = [];
   #trouble: string | null = null;
 
@@ -148,7 +150,10 @@ export class SqlTokens {
 
   #dot(): Token {
     const next = this.#at + 1;
-    if (!this.#dotIsSeparator && isDigit(this.sql[next])) return this.#real(next);
+    if (!this.#dotIsSeparator && isDigit(this.sql[next])) {
+      if (this.#quotedEnd === this.#at) return this.#fail('a number stands behind the dot of a name');
+      return this.#real(next);
+    }
     this.#dotIsSeparator = false;
     this.#afterDot = this.#isNameByteAt(next);
     return this.#symbol();
@@ -176,7 +181,10 @@ export class SqlTokens {
       const byte = this.sql[at]!;
       if (byte === 0) return this.#fail('a name has a zero byte in it');
       if (byte === quote) {
-        if (this.sql[at + 1] !== quote) return this.#token('name', at + 1);
+        if (this.sql[at + 1] !== quote) {
+          this.#quotedEnd = at + 1;
+          return this.#token('name', at + 1);
+        }
         at += 2;
       } else at += this.charset.charLength(this.sql, at, length);
     }
