@@ -28,7 +28,7 @@ export interface Token {
   readonly kind: TokenKind;
   readonly start: number;
   readonly end: number;
-  /** word: upper case (ASCII letters only), as bytes; symbol: the character; else empty. */
+  /** word: in upper case, empty when it can be no keyword; symbol: the character; else empty. */
   readonly text: string;
 }
 
@@ -37,6 +37,8 @@ export const NO_BACKSLASH_ESCAPES = 0x100000n;
 
 const MYSQL_SIX_DIGITS_SINCE = 80034;
 const MYSQL_DOLLAR_QUOTES_SINCE = 80034;
+
+const KEYWORD_LENGTH_MAX = 64;
 
 const QUOTE = 0x27;
 const DOUBLE_QUOTE = 0x22;
@@ -171,7 +173,7 @@ export class SqlTokens {
       this.#dotIsSeparator = true;
       return this.#token('name', end);
     }
-    return this.#token('word', end, upperAscii(this.sql, this.#at, end));
+    return this.#token('word', end, keyword(this.sql, this.#at, end));
   }
 
   #quotedName(quote: number): Token {
@@ -422,8 +424,11 @@ function withoutDoubled(name: Buffer, quote: number): Buffer {
   return Buffer.from(bytes);
 }
 
-function upperAscii(sql: Buffer, start: number, end: number): string {
-  return sql.toString('latin1', start, end).replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+/** In upper case; empty when not all of it is ASCII, as every keyword is. */
+function keyword(sql: Buffer, start: number, end: number): string {
+  if (end - start > KEYWORD_LENGTH_MAX) return '';
+  for (let i = start; i < end; i++) if (sql[i]! >= 0x80) return '';
+  return sql.toString('latin1', start, end).toUpperCase();
 }
 
 export function isDigit(byte: number | undefined): boolean {
