@@ -12,7 +12,7 @@
  * Comments are passed over. A version comment that the server executes is not one: what it holds is read, and its end is
  * passed over. Which are executed:
  *
- *   MySQL     5 digits, or (since 8.0.34) 6 before white space: up to the server's version; without digits: always
+ *   MySQL     5 digits, or (since 8.1) 6 before white space: up to the server's version; without digits: always
  *   MariaDB   5 or 6 digits, up to the server's version, but in `/*!` none from 50700 to 99999, which are MySQL's
  *
  * Invariants: a token lies inside the buffer and after the one before; every byte is looked at a bounded number of times;
@@ -35,8 +35,10 @@ export interface Token {
 export const ANSI_QUOTES = 0x4n;
 export const NO_BACKSLASH_ESCAPES = 0x100000n;
 
-const MYSQL_SIX_DIGITS_SINCE = 80034;
-const MYSQL_DOLLAR_QUOTES_SINCE = 80034;
+const MYSQL_SIX_DIGITS_SINCE = 80100;
+/** Somewhere between the two they came. */
+const MYSQL_WITHOUT_DOLLAR_QUOTES = 80034;
+const MYSQL_WITH_DOLLAR_QUOTES = 80400;
 
 const KEYWORD_LENGTH_MAX = 64;
 
@@ -282,11 +284,13 @@ export class SqlTokens {
 
   /** $tag$ … $tag$ is text; without the second $ it is a name. */
   #dollar(): Token {
-    if (this.#dialect.versionNumber < MYSQL_DOLLAR_QUOTES_SINCE) return this.#unquotedName();
+    const { versionNumber } = this.#dialect;
+    if (versionNumber < MYSQL_WITHOUT_DOLLAR_QUOTES) return this.#unquotedName();
     const { sql } = this;
     let at = this.#at + 1;
     while (sql[at] !== DOLLAR && this.#isNameByteAt(at)) at += this.charset.charLength(sql, at, sql.length);
     if (sql[at] !== DOLLAR) return this.#unquotedName();
+    if (versionNumber < MYSQL_WITH_DOLLAR_QUOTES) return this.#fail('a name may be a dollar-quoted text');
     const tag = sql.subarray(this.#at, at + 1);
     const close = sql.indexOf(tag, at + 1);
     return close < 0

@@ -72,8 +72,10 @@ describe('strings', () => {
     expect(tokens("'a\\' b", { sqlMode: NO_BACKSLASH_ESCAPES })).toBe("string:'a\\' word:b");
   });
 
-  test('there are no dollar quotes in MariaDB', () => {
+  test('there are no dollar quotes in MariaDB and old MySQL; where they came in is not known', () => {
     expect(tokens('$$ a', MARIADB)).toBe('word:$$ word:a');
+    expect(tokens('$$ a', { versionNumber: 80033 })).toBe('word:$$ word:a');
+    expect(tokens('$$ a', { versionNumber: 80100 })).toBe('(a name may be a dollar-quoted text)');
   });
 });
 
