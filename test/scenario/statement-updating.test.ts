@@ -149,7 +149,7 @@ describe.each<Flavour>(['mysql', 'mariadb'])('a replica of %s that ignores a tab
     });
     if (reading.is !== 'read') throw new Error(reading.why);
     const unchanged = await stateOfReplica();
-    await source.query(statement);
+    await source.query(`USE d; ${statement}`);
     await catchUp();
     const skipped = (await stateOfReplica()) === unchanged;
     const named = reading.objects.some(

@@ -60,6 +60,13 @@ describe('tables', () => {
       'alter_table alters table p!, drops table t |',
     ],
     ['RENAME TABLE IF EXISTS a WAIT 3 TO b', 'rename_table if renames-from table a!, renames-to table b! |'],
+    ['ALTER TABLE t NOWAIT ADD x INT', 'alter_table alters table t! |'],
+    [
+      'RENAME TABLE wait NOWAIT TO nowait, t TO wait',
+      'rename_table renames-from table wait!, renames-to table nowait!, renames-from table t!, renames-to table wait! |',
+    ],
+    ['DROP TABLE t, wait NOWAIT RESTRICT', 'drop_table drops table t!, drops table wait! |'],
+    ['TRUNCATE wait NOWAIT', 'truncate changes-rows table wait! |'],
     ['DROP SEQUENCE IF EXISTS s, a.r', 'drop_table if drops sequence s!, drops sequence a.r! | a'],
     ['CREATE OR REPLACE SEQUENCE s', 'create_table creates sequence s! |'],
     ['CREATE TABLE t (x INT DEFAULT NEXTVAL(a.s))', 'create_table creates table t!, reads sequence a.s | a'],
