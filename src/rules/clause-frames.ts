@@ -44,6 +44,11 @@ export class ClauseFrames {
     return this.#frames.length === 1;
   }
 
+  beginTables(role: ListRole): void {
+    this.current.tables = role;
+    this.current.expectTable = true;
+  }
+
   /** False: too deep. The list of tables, where one is expected, goes on inside. */
   open(queryOf: CommonTable | null = null): boolean {
     if (this.#frames.length >= DEPTH_MAX) return false;

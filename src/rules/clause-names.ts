@@ -2,6 +2,7 @@
  * Notes the names that a clause scan comes across, by the part they have in the sentence, and settles which tables a DELETE
  * of several tables means. In the body of a stored program only the databases are noted: what it does, it does later.
  */
+import type { ClauseFrames, ListRole } from './clause-frames.ts';
 import type { QualifiedName, StatementScan, WrittenName } from './statement-scan.ts';
 
 interface TableMention {
@@ -19,12 +20,14 @@ const DELETE_TARGETS_MAX = 64;
 
 export class ClauseNames {
   readonly #scan: StatementScan;
+  readonly #frames: ClauseFrames;
   /** Of a DELETE that names several tables. */
   #targets: readonly QualifiedName[] | null = null;
   #mentions: TableMention[] = [];
 
-  constructor(scan: StatementScan) {
+  constructor(scan: StatementScan, frames: ClauseFrames) {
     this.#scan = scan;
+    this.#frames = frames;
   }
 
   /** A statement of a body has ended. */
@@ -33,18 +36,31 @@ export class ClauseNames {
     this.#mentions = [];
   }
 
-  table(written: QualifiedName, role: 'reads' | 'changes-rows', alias: string | null = null): void {
+  /** The name of a table stands next. */
+  table(role: ListRole): void {
+    this.tableAs(this.#scan.qualifiedName(), role);
+  }
+
+  tableAs(written: QualifiedName, role: ListRole, alias: string | null = null): void {
+    if (this.#isCommonTable(written)) return;
     const { objects } = this.#scan;
     this.#scan.note(written, 'table', role, role === 'changes-rows');
     if (this.#targets !== null) this.#mentions.push({ index: objects.length - 1, written, alias });
+  }
+
+  #isCommonTable({ database, name }: QualifiedName): boolean {
+    const seen = database === null ? this.#frames.sees(name.name) : 'no';
+    if (seen !== 'in case') return seen === 'yes';
+    const why = "a table's name differs from a common table expression's only in case";
+    return this.#scan.fail(why, name.span.start);
   }
 
   routine(written: QualifiedName): void {
     this.#scan.note(written, 'routine', 'reads', false);
   }
 
-  sequence(written: QualifiedName): void {
-    this.#scan.note(written, 'sequence', 'reads', false);
+  sequence(written: QualifiedName, role: ListRole): void {
+    this.#scan.note(written, 'sequence', role, false);
   }
 
   /** After CALL: r, db.r, and in MariaDB p.r and db.p.r with a package p. */

@@ -12,10 +12,11 @@
  *
  * Invariants: linear in the length of the text; the stack is bounded, deeper nesting is not placed.
  */
-import { ClauseFrames, type CommonTable, DEPTH_MAX, type Frame, type ListRole } from './clause-frames.ts';
+import { ClauseFrames, type CommonTable, DEPTH_MAX, type Frame } from './clause-frames.ts';
 import { ClauseNames } from './clause-names.ts';
 import { beginsNameAfter, beginsQuery, beginsStatement, canBeAlias, endsTables } from './clause-words.ts';
-import type { QualifiedName, StatementScan } from './statement-scan.ts';
+import { beginsInsert, readDelete, readInsert, readUnion, readUpdate } from './row-clauses.ts';
+import type { StatementScan } from './statement-scan.ts';
 
 /** Reads one statement, up to its semicolon. */
 export type StatementReader = (scan: StatementScan) => void;
@@ -25,22 +26,26 @@ export interface ClauseOptions {
   readonly readInner?: StatementReader;
   /** Ends at a comma outside of parentheses, which is left. */
   readonly untilComma?: boolean;
+  /** When NEXTVAL and SETVAL run, and not only stand in a definition. Left out: after SELECT, as in CREATE TABLE … SELECT. */
+  readonly sequencesMove?: 'always' | 'never';
 }
 
 export class ClauseScan {
   readonly #scan: StatementScan;
   readonly #readInner: StatementReader | null;
   readonly #untilComma: boolean;
+  #sequencesMove: 'always' | 'never' | 'after SELECT';
   readonly #frames = new ClauseFrames();
   #previous = '';
   #change: 'insert' | 'update' | 'delete' | null = null;
   readonly #names: ClauseNames;
 
-  constructor(scan: StatementScan, { readInner, untilComma = false }: ClauseOptions = {}) {
+  constructor(scan: StatementScan, { readInner, untilComma = false, sequencesMove }: ClauseOptions = {}) {
     this.#scan = scan;
+    this.#sequencesMove = sequencesMove ?? 'after SELECT';
     this.#readInner = readInner ?? null;
     this.#untilComma = untilComma;
-    this.#names = new ClauseNames(scan);
+    this.#names = new ClauseNames(scan, this.#frames);
   }
 
   /** What the first row statement outside of parentheses does; null: there is none. */
@@ -219,6 +224,7 @@ export class ClauseScan {
       case 'SELECT':
         frame.query = true;
         frame.awaitsFrom = true;
+        if (this.#sequencesMove === 'after SELECT') this.#sequencesMove = 'always';
         return this.#pass();
       case 'FROM':
         return this.#from(frame);
@@ -226,14 +232,24 @@ export class ClauseScan {
         return this.#with();
       case 'INSERT':
       case 'REPLACE':
-        return this.#insert();
+        if (!beginsInsert(scan)) return this.#pass();
+        this.#begins('insert');
+        readInsert(scan, this.#names);
+        return true;
       case 'UPDATE':
-        return this.#update(frame);
+        if (this.#previous === 'FOR' || this.#previous === 'KEY' || this.#previous === 'ON')
+          return this.#pass();
+        this.#begins('update');
+        readUpdate(scan, this.#frames);
+        return true;
       case 'DELETE':
-        return this.#delete(frame);
+        if (this.#previous === 'ON') return this.#pass();
+        this.#begins('delete');
+        readDelete(scan, this.#frames, this.#names);
+        return true;
       case 'TABLE':
         scan.next();
-        if (scan.isName() || scan.isSymbol('.')) this.#table('reads');
+        if (scan.isName() || scan.isSymbol('.')) this.#names.table('reads');
         return true;
       case 'CALL':
         scan.next();
@@ -241,20 +257,19 @@ export class ClauseScan {
         return true;
       case 'REFERENCES':
         scan.next();
-        this.#table('reads');
+        this.#names.table('reads');
         return true;
       case 'UNION':
-        scan.next();
-        this.#mergeUnion(frame);
+        readUnion(scan, this.#frames, this.#names);
         return true;
       case 'NEXTVAL':
       case 'LASTVAL':
       case 'SETVAL':
-        return this.#sequenceFunction();
+        return this.#sequenceFunction(word);
       case 'NEXT':
       case 'PREVIOUS':
         if (!scan.take(word, 'VALUE', 'FOR')) return false;
-        this.#names.sequence(scan.qualifiedName());
+        this.#sequence(word === 'NEXT');
         return true;
       default:
         return this.#readInner === null ? false : this.#inBody(word, this.#readInner);
@@ -263,7 +278,7 @@ export class ClauseScan {
 
   #from(frame: Frame): true {
     // EXTRACT(x FROM y) stands in parentheses that are no query's.
-    if (frame.awaitsFrom) this.#beginTables(frame, 'reads');
+    if (frame.awaitsFrom) this.#frames.beginTables('reads');
     else if (frame.query) this.#scan.fail('FROM stands where no list of tables begins');
     frame.awaitsFrom = false;
     return this.#pass();
@@ -277,15 +292,25 @@ export class ClauseScan {
       return true;
     }
     if (scan.take('DROP', 'PREPARE')) return true;
-    if (word === 'SHOW') scan.databasesKnown = false;
+    if (word === 'SHOW') {
+      this.#show();
+      return true;
+    }
     if (!beginsStatement(scan)) return false;
     readInner(scan);
     return true;
   }
 
-  #beginTables(frame: Frame, role: ListRole): void {
-    frame.tables = role;
-    frame.expectTable = true;
+  /** What follows FROM, IN and dots may be a database; no rule tells. */
+  #show(): void {
+    const scan = this.#scan;
+    for (; !scan.atEnd; scan.next()) {
+      if (scan.isWord('FROM', 'IN') || scan.isSymbol('.')) scan.databasesKnown = false;
+    }
+  }
+
+  #begins(change: 'insert' | 'update' | 'delete'): void {
+    if (this.#frames.outermost) this.#change ??= change;
   }
 
   // ---- common table expressions
@@ -316,78 +341,9 @@ export class ClauseScan {
     this.#open({ name, recursive });
   }
 
-  #isCommonTable({ database, name }: QualifiedName): boolean {
-    const seen = database === null ? this.#frames.sees(name.name) : 'no';
-    if (seen === 'in case') {
-      this.#scan.fail(
-        "a table's name differs from a common table expression's only in case",
-        name.span.start,
-      );
-    }
-    return seen === 'yes';
-  }
-
-  // ---- row statements
-
-  #begins(change: 'insert' | 'update' | 'delete'): void {
-    if (this.#frames.outermost) this.#change ??= change;
-  }
-
-  #insert(): true {
-    const scan = this.#scan;
-    // A function, or how CREATE TABLE … REPLACE SELECT treats doubles.
-    if (scan.isSymbol('(', 1) || beginsQuery(scan.wordAt(1)) || scan.wordAt(1) === 'AS') return this.#pass();
-    scan.next();
-    this.#begins('insert');
-    scan.takeAll('LOW_PRIORITY', 'DELAYED', 'HIGH_PRIORITY', 'IGNORE');
-    scan.take('INTO');
-    this.#table('changes-rows');
-    return true;
-  }
-
-  #update(frame: Frame): boolean {
-    if (this.#previous === 'FOR' || this.#previous === 'KEY' || this.#previous === 'ON') return this.#pass();
-    this.#scan.next();
-    this.#begins('update');
-    this.#scan.takeAll('LOW_PRIORITY', 'IGNORE');
-    this.#beginTables(frame, 'changes-rows');
-    return true;
-  }
-
-  #delete(frame: Frame): boolean {
-    const scan = this.#scan;
-    if (this.#previous === 'ON') return this.#pass();
-    scan.next();
-    this.#begins('delete');
-    scan.takeAll('LOW_PRIORITY', 'QUICK', 'IGNORE', 'HISTORY');
-    const listFollows = !scan.take('FROM');
-    const targets: QualifiedName[] = [];
-    do targets.push(this.#names.deleteTarget());
-    while (scan.takeSymbol(','));
-    if (listFollows) scan.expect('FROM');
-    else if (!scan.take('USING')) {
-      if (targets.length > 1) scan.fail('USING is missing');
-      this.#noteTable(targets[0]!, 'changes-rows', null);
-      frame.tables = 'reads';
-      frame.expectTable = false;
-      return true;
-    }
-    this.#names.deleteFrom(targets);
-    this.#beginTables(frame, 'reads');
-    return true;
-  }
-
   // ---- names
 
-  #table(role: ListRole): void {
-    this.#noteTable(this.#scan.qualifiedName(), role, null);
-  }
-
-  #noteTable(written: QualifiedName, role: ListRole, alias: string | null): void {
-    if (!this.#isCommonTable(written)) this.#names.table(written, role, alias);
-  }
-
-  #sequenceFunction(): boolean {
+  #sequenceFunction(word: string): boolean {
     const scan = this.#scan;
     if (!scan.mariadb || !scan.isSymbol('(', 1) || this.#previous === 'KEY' || this.#previous === 'INDEX') {
       return false;
@@ -395,22 +351,13 @@ export class ClauseScan {
     scan.next();
     scan.next();
     this.#open();
-    this.#names.sequence(scan.qualifiedName());
+    this.#sequence(word !== 'LASTVAL');
     return true;
   }
 
-  /** UNION = (t1, t2) of a MERGE table; the UNION of queries has nothing to be read here. */
-  #mergeUnion(frame: Frame): void {
-    const scan = this.#scan;
-    const list = scan.takeSymbol('=');
-    if (!list && (frame.query || !scan.isSymbol('(') || !scan.isName(1) || beginsQuery(scan.wordAt(1)))) {
-      return;
-    }
-    if (!scan.takeSymbol('(')) scan.fail('the list of UNION is missing');
-    if (scan.takeSymbol(')')) return;
-    do this.#table('reads');
-    while (scan.takeSymbol(','));
-    if (!scan.takeSymbol(')')) scan.fail('the list of UNION is not closed');
+  #sequence(moves: boolean): void {
+    const moved = moves && this.#sequencesMove === 'always';
+    this.#names.sequence(this.#scan.qualifiedName(), moved ? 'changes-rows' : 'reads');
   }
 
   /** A name in the text: a table where one is expected, else a chain of names in an expression. */
@@ -425,7 +372,7 @@ export class ClauseScan {
         return;
       }
       const written = scan.qualifiedName();
-      this.#noteTable(written, frame.tables ?? 'reads', this.#alias());
+      this.#names.tableAs(written, frame.tables ?? 'reads', this.#alias());
     } else {
       this.#previous = '';
       this.#names.chain();

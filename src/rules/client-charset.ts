@@ -139,6 +139,11 @@ function isCharacter(text: string): boolean {
   return whole && code > 0x9f && !within(code, 0xe000, 0xf8ff) && code !== 0xfffd;
 }
 
+function isAscii(buf: Buffer, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (buf[i]! >= 0x80) return false;
+  return true;
+}
+
 class Utf8 implements ClientCharset {
   readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   /** False: lexed byte by byte, while names are UTF-8 all the same (`binary`). */
@@ -157,6 +162,7 @@ class Utf8 implements ClientCharset {
   }
 
   decode(buf: Buffer, start: number, end: number): string | null {
+    if (isAscii(buf, start, end)) return buf.toString('latin1', start, end);
     try {
       return this.#decoder.decode(buf.subarray(start, end));
     } catch {
@@ -247,6 +253,7 @@ class MultiByteCharset implements ClientCharset {
   }
 
   decode(buf: Buffer, start: number, end: number): string | null {
+    if (isAscii(buf, start, end)) return buf.toString('latin1', start, end);
     let text = '';
     let at = start;
     while (at < end) {

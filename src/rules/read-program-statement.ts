@@ -29,7 +29,7 @@ export function readView(scan: StatementScan, role: 'creates' | 'alters'): Chang
   scan.object('view', role, true);
   if (scan.isSymbol('(')) scan.skipParentheses();
   scan.expect('AS');
-  new ClauseScan(scan).run();
+  new ClauseScan(scan, { sequencesMove: 'never' }).run();
   return role === 'creates' ? 'create_view' : 'alter_view';
 }
 

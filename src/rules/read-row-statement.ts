@@ -11,7 +11,7 @@ import type { ChangeKind } from './target-rules.ts';
 
 /** The verb has not been taken. */
 export function readRows(scan: StatementScan): ChangeKind {
-  const clauses = new ClauseScan(scan);
+  const clauses = new ClauseScan(scan, { sequencesMove: 'always' });
   clauses.run();
   return clauses.change ?? 'other';
 }
@@ -22,7 +22,7 @@ export function readLoad(scan: StatementScan): ChangeKind {
   while (!scan.atEnd && !scan.isWord('INTO')) scan.next();
   scan.expect('INTO', 'TABLE');
   scan.object('table', 'changes-rows', true);
-  new ClauseScan(scan).run();
+  new ClauseScan(scan, { sequencesMove: 'always' }).run();
   return 'insert';
 }
 

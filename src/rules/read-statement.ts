@@ -126,7 +126,7 @@ const DROP = rules({
 
 /** What may stand between the verb and the kind, besides the attributes of views and programs. */
 const CREATE_MODIFIERS = words(
-  'TEMPORARY ONLINE OFFLINE UNIQUE FULLTEXT SPATIAL VECTOR AGGREGATE UNDO JSON RELATIONAL DUALITY MATERIALIZED',
+  'TEMPORARY ONLINE OFFLINE UNIQUE FULLTEXT SPATIAL VECTOR AGGREGATE UNDO JSON RELATIONAL DUALITY MATERIALIZED EXTERNAL',
 );
 const ALTER_MODIFIERS = words('ONLINE OFFLINE IGNORE UNDO JSON RELATIONAL DUALITY MATERIALIZED');
 const DROP_MODIFIERS = words('TEMPORARY ONLINE OFFLINE SPATIAL UNDO JSON RELATIONAL DUALITY MATERIALIZED');
@@ -146,6 +146,8 @@ function taken(rule: (scan: StatementScan) => ChangeKind): Rule {
 function readVerb(scan: StatementScan): ChangeKind {
   // A query in parentheses.
   if (scan.isSymbol('(')) return readRows(scan);
+  // Nothing but comments, as MariaDB puts in the place of events that a replica does not know.
+  if (scan.atEnd) return 'other';
   const rule = VERBS.get(scan.wordAt());
   if (rule === undefined) scan.fail('the statement begins with something that has no rule');
   return rule(scan, readVerb);

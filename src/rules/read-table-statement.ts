@@ -107,7 +107,7 @@ class AlterClauses {
       return true;
     }
     if (!scan.take('CONVERT', 'TABLE')) return false;
-    scan.object('table', 'drops', true);
+    scan.object('table', 'drops', false);
     return true;
   }
 }

@@ -35,12 +35,12 @@ export function spliceNames(
       throw new MillraceError('INTERNAL', 'names to be replaced overlap, or lie outside of the statement');
     }
     pieces.push(sql.subarray(at, span.start));
-    if (sql[span.start - 1] === BACKTICK && span.start > at) pieces.push(BLANK);
+    if (span.start > 0 && (span.start === at || sql[span.start - 1] === BACKTICK)) pieces.push(BLANK);
     pieces.push(quotedName(name, dialect));
     at = span.end;
     if (sql[at] === BACKTICK) pieces.push(BLANK);
     // Behind a quoted name `.1a` would be a number.
-    if (sql[at] === DOT && isDigit(sql[at + 1]) && sorted[i + 1]?.span.start !== at + 1) {
+    while (sql[at] === DOT && isDigit(sql[at + 1]) && sorted[i + 1]?.span.start !== at + 1) {
       const end = endOfName(sql, at + 1, charset);
       pieces.push(sql.subarray(at, at + 1), QUOTE, sql.subarray(at + 1, end), QUOTE);
       at = end;

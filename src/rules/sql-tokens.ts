@@ -12,7 +12,7 @@
  * Comments are passed over. A version comment that the server executes is not one: what it holds is read, and its end is
  * passed over. Which are executed:
  *
- *   MySQL     5 digits, or (since 8.0.34) 6 before white space: up to the server's version; without digits: always
+ *   MySQL     5 digits, or (since 8.1) 6 before white space: up to the server's version; without digits: always
  *   MariaDB   5 or 6 digits, up to the server's version, but in `/*!` none from 50700 to 99999, which are MySQL's
  *
  * Invariants: a token lies inside the buffer and after the one before; every byte is looked at a bounded number of times;
@@ -28,15 +28,19 @@ export interface Token {
   readonly kind: TokenKind;
   readonly start: number;
   readonly end: number;
-  /** word: upper case (ASCII letters only), as bytes; symbol: the character; else empty. */
+  /** word: in upper case, empty when it can be no keyword; symbol: the character; else empty. */
   readonly text: string;
 }
 
 export const ANSI_QUOTES = 0x4n;
 export const NO_BACKSLASH_ESCAPES = 0x100000n;
 
-const MYSQL_SIX_DIGITS_SINCE = 80034;
-const MYSQL_DOLLAR_QUOTES_SINCE = 80034;
+const MYSQL_SIX_DIGITS_SINCE = 80100;
+/** Somewhere between the two they came. */
+const MYSQL_WITHOUT_DOLLAR_QUOTES = 80034;
+const MYSQL_WITH_DOLLAR_QUOTES = 80400;
+
+const KEYWORD_LENGTH_MAX = 64;
 
 const QUOTE = 0x27;
 const DOUBLE_QUOTE = 0x22;
@@ -63,6 +67,8 @@ export class SqlTokens {
   #afterDot = false;
   /** The last token was an unquoted name with a dot and a name directly behind it. */
   #dotIsSeparator = false;
+  /** Where the last quoted name ended. */
+  #quotedEnd = -1;
   #ahead: Token[] = [];
   #trouble: string | null = null;
 
@@ -148,7 +154,10 @@ export class SqlTokens {
 
   #dot(): Token {
     const next = this.#at + 1;
-    if (!this.#dotIsSeparator && isDigit(this.sql[next])) return this.#real(next);
+    if (!this.#dotIsSeparator && isDigit(this.sql[next])) {
+      if (this.#quotedEnd === this.#at) return this.#fail('a number stands behind the dot of a name');
+      return this.#real(next);
+    }
     this.#dotIsSeparator = false;
     this.#afterDot = this.#isNameByteAt(next);
     return this.#symbol();
@@ -166,7 +175,7 @@ export class SqlTokens {
       this.#dotIsSeparator = true;
       return this.#token('name', end);
     }
-    return this.#token('word', end, upperAscii(this.sql, this.#at, end));
+    return this.#token('word', end, keyword(this.sql, this.#at, end));
   }
 
   #quotedName(quote: number): Token {
@@ -176,7 +185,10 @@ export class SqlTokens {
       const byte = this.sql[at]!;
       if (byte === 0) return this.#fail('a name has a zero byte in it');
       if (byte === quote) {
-        if (this.sql[at + 1] !== quote) return this.#token('name', at + 1);
+        if (this.sql[at + 1] !== quote) {
+          this.#quotedEnd = at + 1;
+          return this.#token('name', at + 1);
+        }
         at += 2;
       } else at += this.charset.charLength(this.sql, at, length);
     }
@@ -272,11 +284,13 @@ export class SqlTokens {
 
   /** $tag$ … $tag$ is text; without the second $ it is a name. */
   #dollar(): Token {
-    if (this.#dialect.versionNumber < MYSQL_DOLLAR_QUOTES_SINCE) return this.#unquotedName();
+    const { versionNumber } = this.#dialect;
+    if (versionNumber < MYSQL_WITHOUT_DOLLAR_QUOTES) return this.#unquotedName();
     const { sql } = this;
     let at = this.#at + 1;
     while (sql[at] !== DOLLAR && this.#isNameByteAt(at)) at += this.charset.charLength(sql, at, sql.length);
     if (sql[at] !== DOLLAR) return this.#unquotedName();
+    if (versionNumber < MYSQL_WITH_DOLLAR_QUOTES) return this.#fail('a name may be a dollar-quoted text');
     const tag = sql.subarray(this.#at, at + 1);
     const close = sql.indexOf(tag, at + 1);
     return close < 0
@@ -414,8 +428,11 @@ function withoutDoubled(name: Buffer, quote: number): Buffer {
   return Buffer.from(bytes);
 }
 
-function upperAscii(sql: Buffer, start: number, end: number): string {
-  return sql.toString('latin1', start, end).replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+/** In upper case; empty when not all of it is ASCII, as every keyword is. */
+function keyword(sql: Buffer, start: number, end: number): string {
+  if (end - start > KEYWORD_LENGTH_MAX) return '';
+  for (let i = start; i < end; i++) if (sql[i]! >= 0x80) return '';
+  return sql.toString('latin1', start, end).toUpperCase();
 }
 
 export function isDigit(byte: number | undefined): boolean {

@@ -11,6 +11,7 @@ import { eventDecoders } from './event-decoders.ts';
 import type { FuzzDecoder } from './fuzzer.ts';
 import { relayDecoders } from './relay-decoders.ts';
 import { rowDecoders } from './row-decoders.ts';
+import { rulesDecoders } from './rules-decoders.ts';
 import { wireDecoders } from './wire-decoders.ts';
 
 export function listDecoders(corpus: Corpus): FuzzDecoder[] {
@@ -25,6 +26,7 @@ export function listDecoders(corpus: Corpus): FuzzDecoder[] {
     ...wireDecoders(),
     ...relayDecoders(corpus),
     ...dumpDecoders(corpus),
+    ...rulesDecoders(),
   ];
 }
 
