@@ -1,17 +1,95 @@
 /**
- * `npm run bench -- NAME [options]`: measurements beside the server's own, on this machine; prints tables.
+ * `npm run bench -- [SECTION …] [options]`: Millrace beside the server's own replica, on this machine, in one run.
+ *
+ *   receive · apply · latency · recovery · growth · all      (all)
+ *   --rounds N        repeats of everything                   (5; quick: 2)
+ *   --quick           small loads: to see that the bench works
+ *   --workload a,b    small, bulk, blobs, keyless, big, shop
+ *   --setting a,b     durable, relaxed, slow-disk
+ *   --contender TEXT  only those whose names match this regular expression
+ *
+ * A standard run is kept in bench/history.jsonl, and docs/bench is written anew out of that history; a quick one is only
+ * printed. Exit code 1 when a target was not equal to its source, or something could not finish.
  */
+import { parseArgs } from 'node:util';
+import { startServer } from '../support/test-server.ts';
+import { benchApply } from './apply.ts';
+import { SECTION_NAMES, type SectionName } from './bench-entry.ts';
+import { type BenchOptions, BenchRun } from './bench-run.ts';
+import { SETTINGS, useLocalServers } from './bench-server.ts';
+import { benchLatency } from './latency.ts';
+import { commitName, machineFacts } from './machine.ts';
 import { benchReceive } from './receive.ts';
+import { benchRecovery } from './recovery.ts';
+import { WORKLOAD_NAMES } from './workload.ts';
 
-const benches: Readonly<Record<string, (args: readonly string[]) => Promise<void>>> = {
+const SECTIONS: Readonly<Record<SectionName, (run: BenchRun) => Promise<void>>> = {
   receive: benchReceive,
+  apply: benchApply,
+  latency: benchLatency,
+  recovery: benchRecovery,
+  growth: benchApply,
 };
 
-const [name = '', ...args] = process.argv.slice(2);
-const bench = benches[name];
-if (bench === undefined) {
-  console.error(`usage: npm run bench -- ${Object.keys(benches).join('|')} [options]`);
+class UsageError extends Error {}
+
+function readOptions(): { readonly sections: readonly SectionName[]; readonly options: BenchOptions } {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      workload: { type: 'string' },
+      setting: { type: 'string' },
+      contender: { type: 'string' },
+    },
+  });
+  const named = positionals.flatMap((each) => (each === 'all' ? SECTION_NAMES : chosen(each, SECTION_NAMES)));
+  const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
+  if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError('--rounds wants a whole number from 1');
+  return {
+    sections: named.length === 0 ? SECTION_NAMES : SECTION_NAMES.filter((name) => named.includes(name)),
+    options: {
+      rounds,
+      quick: values.quick,
+      workloads: list(values.workload, WORKLOAD_NAMES),
+      settings: list(values.setting, SETTINGS),
+      contenders: values.contender === undefined ? null : new RegExp(values.contender, 'i'),
+    },
+  };
+}
+
+function list<T extends string>(text: string | undefined, choices: readonly T[]): T[] {
+  return (text ?? '').split(',').flatMap((word) => (word.trim() === '' ? [] : chosen(word.trim(), choices)));
+}
+
+function chosen<T extends string>(word: string, choices: readonly T[]): T {
+  const found = choices.find((choice) => choice === word);
+  if (found === undefined) throw new UsageError(`${word} is none of ${choices.join(', ')}`);
+  return found;
+}
+
+/** What the servers are, asked of one. */
+async function mysqlVersion(): Promise<string> {
+  const server = await startServer({ flavour: 'mysql', version: '9.7', name: 'bench-version' });
+  await server.stop();
+  return server.version;
+}
+
+async function main(): Promise<number> {
+  const { sections, options } = readOptions();
+  useLocalServers();
+  const run = new BenchRun(options, machineFacts(await mysqlVersion()), await commitName());
+  for (const section of sections) await SECTIONS[section](run);
+  for (const failure of run.failures) console.error(`\nFAILED: ${failure}`);
+  return run.failures.length > 0 ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  if (!(error instanceof UsageError) && !(error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS'))
+    throw error;
+  console.error(`bench: ${(error as Error).message}`);
   process.exitCode = 2;
-} else {
-  await bench(args);
 }

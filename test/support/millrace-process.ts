@@ -146,10 +146,10 @@ export class MillraceProcess {
     return this.#ended;
   }
 
-  /** Starts the process, without waiting for anything. */
-  launch(env: NodeJS.ProcessEnv = {}): void {
+  /** Starts the process, without waiting for anything. `nodeArgs`: options of Node itself, like --cpu-prof. */
+  launch(env: NodeJS.ProcessEnv = {}, nodeArgs: readonly string[] = []): void {
     if (this.#process !== null) throw new Error('Millrace runs already');
-    const child = spawn(process.execPath, [MILLRACE, 'start', '-c', this.configFile], {
+    const child = spawn(process.execPath, [...nodeArgs, MILLRACE, 'start', '-c', this.configFile], {
       cwd: this.folder,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
