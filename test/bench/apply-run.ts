@@ -62,7 +62,7 @@ async function withTarget<T>(
 }
 
 /** The server's own replica with so many workers; the order of commits is kept, as it is by default. */
-export function applyNatively(ground: ApplyGround, workers: number): Promise<Figures> {
+export function applyNatively(ground: ApplyGround, workers: number, look?: Look): Promise<Figures> {
   const { facts, replica } = ground.dataset;
   return withTarget(ground, replica, async (target) => {
     await target.query(`SET GLOBAL replica_parallel_workers = ${workers}`);
@@ -79,17 +79,20 @@ export function applyNatively(ground: ApplyGround, workers: number): Promise<Fig
     });
     const seconds = (performance.now() - startedMs) / 1000;
     const server = since(before, processUsage(pid));
+    await look?.(target, seconds);
     await requireEqual(facts.tables, target, facts.gtids);
     return figures(ground, seconds, { server });
   });
 }
 
+/** Called when everything is applied, while all still runs. */
+export type Look = (target: TestServer, seconds: number) => Promise<void>;
+
 export interface MillraceWish {
   /** Keys of the target in the configuration. */
   readonly target: ConfigMap;
   readonly nodeArgs?: readonly string[];
-  /** Called when everything is applied, while all still runs. */
-  readonly look?: (target: TestServer, seconds: number) => Promise<void>;
+  readonly look?: Look;
 }
 
 /** The program as its users run it. @throws RefusedError when this version refuses the configuration. */

@@ -3,7 +3,12 @@
  * `mysqlbinlog | mysql`, one after the other, every run on a fresh copy of the target.
  */
 import { join } from 'node:path';
+import { silentLogger } from '../../src/base/runtime.ts';
+import { PublishedEnd } from '../../src/relay/published-end.ts';
+import { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
 import type { ConfigMap } from '../support/millrace-process.ts';
+import { SourceFeed } from '../support/source-feed.ts';
+import type { TestServer } from '../support/test-server.ts';
 import { type ApplyGround, applyByPipe, applyNatively, applyWithMillrace } from './apply-run.ts';
 import type { BenchRun, Contender } from './bench-run.ts';
 import {
@@ -14,9 +19,8 @@ import {
   type Setting,
   startLoadingServer,
 } from './bench-server.ts';
-import { type Dataset, prepareDataset, SOURCE_ACCOUNT } from './dataset.ts';
+import { type Dataset, prepareDataset } from './dataset.ts';
 import type { Column, Measurements } from './measurements.ts';
-import { receiveWithMillrace } from './millrace-receiver.ts';
 import { prepareSlowDisk, type SlowDisk } from './slow-disk.ts';
 import { type WorkloadName, workload } from './workload.ts';
 
@@ -70,11 +74,19 @@ export async function withGround<T>(dataset: Dataset, work: (ground: ApplyGround
   const source = await startLoadingServer(await copyFolder(dataset.source, join(folder, 'source')));
   try {
     const relayLog = emptyFolder(join(folder, 'relay-log'));
-    await receiveWithMillrace(source, SOURCE_ACCOUNT, relayLog, dataset.facts.gtids);
+    await fillRelayLog(source, relayLog);
     return await work({ dataset, source, relayLog, setting: 'durable', slowDisk: null });
   } finally {
     await discardServer(source, folder);
   }
+}
+
+/** As the reader writes it. */
+async function fillRelayLog(source: TestServer, dir: string): Promise<void> {
+  const published = PublishedEnd.create();
+  const writer = await RelayLogWriter.open({ dir, maxFileSize: 2 ** 30, published, log: silentLogger });
+  await new SourceFeed(source, writer, 'gtid').feed();
+  await writer.close();
 }
 
 async function benchSetting(run: BenchRun, ground: ApplyGround): Promise<void> {

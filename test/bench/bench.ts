@@ -2,6 +2,7 @@
  * `npm run bench -- [SECTION …] [options]`: Millrace beside the server's own replica, on this machine, in one run.
  *
  *   receive · apply · latency · recovery · growth · all      (all)
+ *   profile           where the time goes while transactions are applied
  *   --rounds N        repeats of everything                   (5; quick: 2)
  *   --quick           small loads: to see that the bench works
  *   --workload a,b    small, bulk, blobs, keyless, big, shop
@@ -17,10 +18,14 @@ import { benchApply } from './apply.ts';
 import { SECTION_NAMES, type SectionName } from './bench-entry.ts';
 import { type BenchOptions, BenchRun } from './bench-run.ts';
 import { SETTINGS, useLocalServers } from './bench-server.ts';
+import { benchGrowth } from './growth.ts';
+import { appendHistory, readHistory } from './history.ts';
 import { benchLatency } from './latency.ts';
 import { commitName, machineFacts } from './machine.ts';
+import { benchProfile } from './profile.ts';
 import { benchReceive } from './receive.ts';
 import { benchRecovery } from './recovery.ts';
+import { writeReport } from './report.ts';
 import { WORKLOAD_NAMES } from './workload.ts';
 
 const SECTIONS: Readonly<Record<SectionName, (run: BenchRun) => Promise<void>>> = {
@@ -28,12 +33,18 @@ const SECTIONS: Readonly<Record<SectionName, (run: BenchRun) => Promise<void>>> 
   apply: benchApply,
   latency: benchLatency,
   recovery: benchRecovery,
-  growth: benchApply,
+  growth: benchGrowth,
 };
+
+const PROFILE = 'profile';
 
 class UsageError extends Error {}
 
-function readOptions(): { readonly sections: readonly SectionName[]; readonly options: BenchOptions } {
+function readOptions(): {
+  readonly sections: readonly SectionName[];
+  readonly profile: boolean;
+  readonly options: BenchOptions;
+} {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -44,11 +55,14 @@ function readOptions(): { readonly sections: readonly SectionName[]; readonly op
       contender: { type: 'string' },
     },
   });
-  const named = positionals.flatMap((each) => (each === 'all' ? SECTION_NAMES : chosen(each, SECTION_NAMES)));
+  const named = positionals.flatMap((each) =>
+    each === 'all' ? SECTION_NAMES : chosen(each, [...SECTION_NAMES, PROFILE]),
+  );
   const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
   if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError('--rounds wants a whole number from 1');
   return {
     sections: named.length === 0 ? SECTION_NAMES : SECTION_NAMES.filter((name) => named.includes(name)),
+    profile: named.includes(PROFILE),
     options: {
       rounds,
       quick: values.quick,
@@ -76,11 +90,24 @@ async function mysqlVersion(): Promise<string> {
   return server.version;
 }
 
+/** A run that failed is told, and kept nowhere. */
+function keep(run: BenchRun): void {
+  const { quick, contenders } = run.options;
+  if (quick || contenders !== null || run.failures.length > 0 || run.entries.length === 0) return;
+  appendHistory(run.entries);
+  const files = writeReport(readHistory());
+  console.log(
+    `\nkept in bench/history.jsonl; written: ${files.map((name) => `docs/bench/${name}`).join(', ')}`,
+  );
+}
+
 async function main(): Promise<number> {
-  const { sections, options } = readOptions();
+  const { sections, profile, options } = readOptions();
   useLocalServers();
   const run = new BenchRun(options, machineFacts(await mysqlVersion()), await commitName());
   for (const section of sections) await SECTIONS[section](run);
+  if (profile) await benchProfile(run);
+  keep(run);
   for (const failure of run.failures) console.error(`\nFAILED: ${failure}`);
   return run.failures.length > 0 ? 1 : 0;
 }
