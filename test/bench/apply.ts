@@ -35,37 +35,38 @@ export const PIPE = 'mysqlbinlog | mysql';
 const COALESCED: ConfigMap = { progress: 'table', coalesce: 100 };
 const OTHER_NATIVE_WORKERS = [1, 8, 16] as const;
 
+interface Usual {
+  readonly workload: WorkloadName;
+  readonly settings: readonly Setting[];
+  readonly roundsMax: number;
+}
+
 /** What is measured when nothing is asked for. */
-const USUAL: readonly (readonly [WorkloadName, readonly Setting[]])[] = [
-  ['small', ['durable', 'relaxed', 'slow-disk']],
-  ['bulk', ['durable']],
-  ['blobs', ['durable']],
-  ['keyless', ['durable']],
-  ['big', ['durable']],
-  ['shop', ['durable']],
+const USUAL: readonly Usual[] = [
+  { workload: 'small', settings: ['durable', 'relaxed', 'slow-disk'], roundsMax: 99 },
+  { workload: 'bulk', settings: ['durable'], roundsMax: 99 },
+  { workload: 'blobs', settings: ['durable'], roundsMax: 99 },
+  { workload: 'keyless', settings: ['durable'], roundsMax: 99 },
+  { workload: 'big', settings: ['durable'], roundsMax: 3 },
+  { workload: 'shop', settings: ['durable'], roundsMax: 3 },
 ];
 
 export async function benchApply(run: BenchRun): Promise<void> {
-  const { workloads, settings } = run.options;
-  for (const [name, usual] of USUAL) {
-    if (workloads.length > 0 && !workloads.includes(name)) continue;
-    const wanted = settings.length > 0 ? settings : usual;
-    await benchWorkload(run, name, wanted);
-  }
-}
-
-async function benchWorkload(run: BenchRun, name: WorkloadName, settings: readonly Setting[]): Promise<void> {
-  const dataset = await prepareDataset(workload(name, run.options.quick ? 'quick' : 'standard'));
-  await withGround(dataset, async (ground) => {
-    for (const setting of settings) {
+  const { workloads, settings, quick } = run.options;
+  for (const usual of USUAL) {
+    if (workloads.length > 0 && !workloads.includes(usual.workload)) continue;
+    for (const setting of settings.length > 0 ? settings : usual.settings) {
       const slowDisk = setting === 'slow-disk' ? await prepareSlowDisk() : null;
       if (slowDisk !== null && 'unavailable' in slowDisk) {
         console.log(`\n── slow disk: not measured, ${slowDisk.unavailable}`);
         continue;
       }
-      await benchSetting(run, { ...ground, setting, slowDisk });
+      const size = quick ? 'quick' : setting === 'slow-disk' ? 'slow' : 'standard';
+      const dataset = await prepareDataset(workload(usual.workload, size));
+      const rounds = Math.min(run.options.rounds, setting === 'slow-disk' ? 3 : usual.roundsMax);
+      await withGround(dataset, (ground) => benchSetting(run, { ...ground, setting, slowDisk }, rounds));
     }
-  });
+  }
 }
 
 /** The source is up, and everything it has is in a relay log of Millrace. */
@@ -89,7 +90,7 @@ async function fillRelayLog(source: TestServer, dir: string): Promise<void> {
   await writer.close();
 }
 
-async function benchSetting(run: BenchRun, ground: ApplyGround): Promise<void> {
+async function benchSetting(run: BenchRun, ground: ApplyGround, rounds: number): Promise<void> {
   const { workload: load, facts } = ground.dataset;
   const { setting } = ground;
   const head = {
@@ -101,14 +102,20 @@ async function benchSetting(run: BenchRun, ground: ApplyGround): Promise<void> {
       'Tables and GTIDs were equal to the source’s after every run.',
   } as const;
   await run.table(head, async (measurements) => {
-    const others = OTHER_NATIVE_WORKERS.map((workers) => native(ground, workers));
+    const others = (run.options.quick ? [16] : OTHER_NATIVE_WORKERS).map((workers) =>
+      native(ground, workers),
+    );
     const fixed = [native(ground, 4), ...millraceContenders(ground), ...pipeContenders(ground)];
     let best: Contender | null = null;
-    await run.rounds(measurements, (round) => {
-      if (round === 0) return [...fixed, ...others];
-      best ??= quickest(others, measurements);
-      return best === null ? fixed : [...fixed, best];
-    });
+    await run.rounds(
+      measurements,
+      (round) => {
+        if (round === 0) return [...fixed, ...others];
+        best ??= quickest(others, measurements);
+        return best === null ? fixed : [...fixed, best];
+      },
+      rounds,
+    );
     best ??= quickest(others, measurements);
     const candidates = [native(ground, 4), ...(best === null ? [] : [best])];
     const bestName = quickest(candidates, measurements)?.name ?? NATIVE;

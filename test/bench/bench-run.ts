@@ -67,7 +67,7 @@ export class BenchRun {
       when: new Date().toISOString(),
       commit: this.commit,
       size: this.options.quick ? 'quick' : 'standard',
-      rounds: this.options.rounds,
+      rounds: measurements.rounds,
       machine: this.machine,
       conditions: watch.end(),
     };

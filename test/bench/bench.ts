@@ -3,7 +3,7 @@
  *
  *   receive · apply · latency · recovery · growth · all      (all)
  *   profile           where the time goes while transactions are applied
- *   --rounds N        repeats of everything                   (5; quick: 2)
+ *   --rounds N        repeats of everything                   (5; quick: 1)
  *   --quick           small loads: to see that the bench works
  *   --workload a,b    small, bulk, blobs, keyless, big, shop
  *   --setting a,b     durable, relaxed, slow-disk
@@ -58,7 +58,7 @@ function readOptions(): {
   const named = positionals.flatMap((each) =>
     each === 'all' ? SECTION_NAMES : chosen(each, [...SECTION_NAMES, PROFILE]),
   );
-  const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : 5));
   if (!Number.isInteger(rounds) || rounds < 1) throw new UsageError('--rounds wants a whole number from 1');
   return {
     sections: named.length === 0 ? SECTION_NAMES : SECTION_NAMES.filter((name) => named.includes(name)),

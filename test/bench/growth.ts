@@ -41,7 +41,8 @@ async function growWorkers(run: BenchRun): Promise<void> {
   } as const;
   await withGround(dataset, (ground) =>
     run.table(head, async (measurements) => {
-      const contenders = WORKERS.map((workers) => ({
+      const counts = run.options.quick ? [1, 8, 64] : WORKERS;
+      const contenders = counts.map((workers) => ({
         name: `Millrace, ${workers} worker${workers === 1 ? '' : 's'}`,
         run: () => applyWithMillrace(ground, { target: { workers } }),
       }));

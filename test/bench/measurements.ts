@@ -55,6 +55,11 @@ export class Measurements {
     return this.#refused.has(name);
   }
 
+  /** Of the contender that took part most often. */
+  get rounds(): number {
+    return Math.max(0, ...[...this.#runs.values()].map(({ size }) => size));
+  }
+
   /** Median of a figure; NaN when nothing was measured. */
   median(name: string, figure: string): number {
     return spread(this.#values(name, figure))?.median ?? Number.NaN;

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { ConfigMap } from '../support/millrace-process.ts';
 import { cacheFolder } from '../support/repository.ts';
 import type { TestServer } from '../support/test-server.ts';
-import { withGround } from './apply.ts';
+import { NATIVE, withGround } from './apply.ts';
 import { type ApplyGround, applyNatively, applyWithMillrace } from './apply-run.ts';
 import type { BenchRun } from './bench-run.ts';
 import { emptyFolder } from './bench-server.ts';
@@ -28,9 +28,11 @@ export async function benchProfile(run: BenchRun): Promise<void> {
     console.log(
       `\n── profile: ${dataset.workload.title}, ${there.setting}, ${dataset.facts.transactions} transactions`,
     );
-    await applyNatively(there, 4, (target, seconds) =>
-      printServer('native, 4 workers', target, seconds, dataset.facts.transactions, 4),
+    const { transactions } = dataset.facts;
+    const native = await applyNatively(there, 4, (target, seconds) =>
+      printServer(NATIVE, target, seconds, transactions, 4),
     );
+    console.log(`CPU of the target ${native.serverCpu?.toFixed(2)} s`);
     await profileMillrace(there, 'Millrace', {});
     await profileMillrace(there, 'Millrace, commit_order: any', { commit_order: 'any' });
   });
