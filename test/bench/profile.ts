@@ -108,4 +108,12 @@ async function printServer(
       `  ${row.name}: ${row.writes} writes ${(Number(row.writing) / PICO).toFixed(2)} s, ${syncs}, ${(Number(row.syncs) / transactions).toFixed(2)} a transaction`,
     );
   }
+  const locks = await target.query(
+    `SELECT VARIABLE_NAME AS name, VARIABLE_VALUE AS n FROM performance_schema.global_status
+      WHERE VARIABLE_NAME IN ('Innodb_row_lock_waits', 'Innodb_row_lock_time')
+     UNION ALL
+     SELECT ERROR_NAME, SUM_ERROR_RAISED FROM performance_schema.events_errors_summary_global_by_error
+      WHERE ERROR_NUMBER IN (1205, 1213, 3101) AND SUM_ERROR_RAISED > 0`,
+  );
+  console.log(`  ${locks.map(({ name, n }) => `${name} ${n}`).join(', ')}`);
 }

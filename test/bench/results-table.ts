@@ -13,8 +13,10 @@ export function plainTable(entry: BenchEntry): string {
     style: { head: [], border: [], compact: true },
   });
   for (const row of entry.rows) table.push([row.name, ...cells(row, entry.columns)]);
-  const lines = [table.toString(), conditionsText(entry.conditions), ...entry.notes];
-  return lines.join('\n');
+  const refused = entry.rows.flatMap(({ name, refused }) =>
+    refused === undefined ? [] : `${name}: ${refused}`,
+  );
+  return [table.toString(), ...refused, ...entry.notes, conditionsText(entry.conditions)].join('\n');
 }
 
 /** `before`: an earlier entry with the same key, whose ratios are shown beside the new ones. */
@@ -25,14 +27,15 @@ export function markdownTable(entry: BenchEntry, before: BenchEntry | null = nul
   ];
   for (const row of entry.rows) {
     const earlier = before?.rows.find(({ name }) => name === row.name) ?? null;
-    lines.push(`| ${row.name.replaceAll('|', '\\|')} | ${cells(row, entry.columns, earlier).join(' | ')} |`);
+    const [n, first = '–', ...rest] = cells(row, entry.columns, earlier);
+    const told = row.refused !== undefined && row.n === 0 ? row.refused : first;
+    lines.push(`| ${row.name.replaceAll('|', '\\|')} | ${[n, told, ...rest].join(' | ')} |`);
   }
   return lines.join('\n');
 }
 
 function cells(row: MeasuredRow, columns: readonly Column[], earlier: MeasuredRow | null = null): string[] {
   const values = columns.map((column) => cell(row.values[column.key], column, earlier?.values[column.key]));
-  if (row.refused !== undefined && row.n === 0) values[0] = row.refused;
   return [String(row.n), ...values];
 }
 
