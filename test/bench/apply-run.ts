@@ -92,6 +92,8 @@ export interface MillraceWish {
   /** Keys of the target in the configuration. */
   readonly target: ConfigMap;
   readonly nodeArgs?: readonly string[];
+  /** bin/millrace.js of another working copy. */
+  readonly program?: string;
   readonly look?: Look;
 }
 
@@ -101,13 +103,12 @@ export function applyWithMillrace(ground: ApplyGround, wish: MillraceWish): Prom
   const progress = wish.target.progress === 'table' ? 'table' : 'gtid';
   return withTarget(ground, base, async (target) => {
     const account = await createTargetAccount(target, APPLY_USER);
-    const millrace = MillraceProcess.prepare([
-      channelConfig({
-        name: CHANNEL,
-        source: { ...address(ground.source), ...SOURCE_ACCOUNT, tls: 'disabled' },
-        target: { ...address(target), ...account, tls: 'disabled', ...wish.target },
-      }),
-    ]);
+    const channel = channelConfig({
+      name: CHANNEL,
+      source: { ...address(ground.source), ...SOURCE_ACCOUNT, tls: 'disabled' },
+      target: { ...address(target), ...account, tls: 'disabled', ...wish.target },
+    });
+    const millrace = MillraceProcess.prepare([channel], {}, wish.program);
     try {
       await requireAccepted(millrace);
       await copyFolder(ground.relayLog, join(millrace.dataDir, CHANNEL));

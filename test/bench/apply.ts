@@ -105,7 +105,11 @@ async function benchSetting(run: BenchRun, ground: ApplyGround, rounds: number):
     const others = (run.options.quick ? [16] : OTHER_NATIVE_WORKERS).map((workers) =>
       native(ground, workers),
     );
-    const fixed = [native(ground, 4), ...millraceContenders(ground), ...pipeContenders(ground)];
+    const fixed = [
+      native(ground, 4),
+      ...millraceContenders(ground, run.options.beside),
+      ...pipeContenders(ground),
+    ];
     let best: Contender | null = null;
     await run.rounds(
       measurements,
@@ -134,13 +138,19 @@ function native(ground: ApplyGround, workers: number): Contender {
   };
 }
 
-function millraceContenders(ground: ApplyGround): Contender[] {
+function millraceContenders(ground: ApplyGround, beside: Readonly<Record<string, string>>): Contender[] {
   const of = (name: string, target: ConfigMap): Contender => ({
     name,
     run: () => applyWithMillrace(ground, { target }),
   });
+  const others = Object.entries(beside).map(
+    ([name, program]): Contender => ({
+      name: `${MILLRACE} (${name})`,
+      run: () => applyWithMillrace(ground, { target: {}, program }),
+    }),
+  );
   const { name } = ground.dataset.workload;
-  const all = [of(MILLRACE, {})];
+  const all = [of(MILLRACE, {}), ...others];
   if (name === 'small' && ground.setting !== 'relaxed') {
     all.push(of(MILLRACE_SOURCE, { commit_order: 'source' }), of(MILLRACE_ANY, { commit_order: 'any' }));
   }

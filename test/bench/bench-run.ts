@@ -18,6 +18,8 @@ export interface BenchOptions {
   readonly settings: readonly Setting[];
   /** Only contenders whose names match; null: all. */
   readonly contenders: RegExp | null;
+  /** Other working copies of Millrace, built, by the names they are shown with. */
+  readonly beside: Readonly<Record<string, string>>;
 }
 
 export interface TableHead {

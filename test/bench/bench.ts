@@ -8,10 +8,12 @@
  *   --workload a,b    small, bulk, blobs, keyless, big, shop
  *   --setting a,b     durable, relaxed, slow-disk
  *   --contender TEXT  only those whose names match this regular expression
+ *   --beside A=DIR    Millrace of another working copy, built, as one more contender of apply; may be repeated
  *
  * A standard run is kept in bench/history.jsonl, and docs/bench is written anew out of that history; a quick one is only
  * printed. Exit code 1 when a target was not equal to its source, or something could not finish.
  */
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startServer } from '../support/test-server.ts';
 import { benchApply } from './apply.ts';
@@ -53,6 +55,7 @@ function readOptions(): {
       workload: { type: 'string' },
       setting: { type: 'string' },
       contender: { type: 'string' },
+      beside: { type: 'string', multiple: true, default: [] },
     },
   });
   const named = positionals.flatMap((each) =>
@@ -69,6 +72,7 @@ function readOptions(): {
       workloads: list(values.workload, WORKLOAD_NAMES),
       settings: list(values.setting, SETTINGS),
       contenders: values.contender === undefined ? null : new RegExp(values.contender, 'i'),
+      beside: Object.fromEntries(values.beside.map(besideOf)),
     },
   };
 }
@@ -83,6 +87,12 @@ function chosen<T extends string>(word: string, choices: readonly T[]): T {
   return found;
 }
 
+function besideOf(text: string): [string, string] {
+  const [, name, folder] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (name === undefined || folder === undefined) throw new UsageError('--beside wants NAME=FOLDER');
+  return [name, resolve(folder, 'bin', 'millrace.js')];
+}
+
 /** What the servers are, asked of one. */
 async function mysqlVersion(): Promise<string> {
   const server = await startServer({ flavour: 'mysql', version: '9.7', name: 'bench-version' });
@@ -90,10 +100,11 @@ async function mysqlVersion(): Promise<string> {
   return server.version;
 }
 
-/** A run that failed is told, and kept nowhere. */
+/** A run that failed, or was not whole, is told and kept nowhere. */
 function keep(run: BenchRun): void {
-  const { quick, contenders } = run.options;
-  if (quick || contenders !== null || run.failures.length > 0 || run.entries.length === 0) return;
+  const { quick, contenders, beside } = run.options;
+  if (quick || contenders !== null || Object.keys(beside).length > 0) return;
+  if (run.failures.length > 0 || run.entries.length === 0) return;
   appendHistory(run.entries);
   const files = writeReport(readHistory());
   console.log(
