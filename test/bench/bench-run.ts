@@ -105,7 +105,12 @@ export class BenchRun {
       console.log(`  ${round + 1}. ${name}: ${brief(figures)}`);
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error);
-      measurements.refuse(name, error instanceof RefusedError ? words : `failed: ${words.split('\n')[0]}`);
+      measurements.refuse(
+        name,
+        error instanceof RefusedError
+          ? words
+          : `failed: ${words.split('\n').slice(0, 2).join(' ').slice(0, 300)}`,
+      );
       if (!(error instanceof RefusedError)) this.failures.push(`${name}: ${words}`);
       console.log(`  ${round + 1}. ${name}: ${words}`);
     }

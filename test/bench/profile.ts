@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { ConfigMap } from '../support/millrace-process.ts';
 import { cacheFolder } from '../support/repository.ts';
 import type { TestServer } from '../support/test-server.ts';
-import { NATIVE, withGround } from './apply.ts';
+import { MILLRACE, MILLRACE_ANY, NATIVE, withGround } from './apply.ts';
 import { type ApplyGround, applyNatively, applyWithMillrace } from './apply-run.ts';
 import type { BenchRun } from './bench-run.ts';
 import { emptyFolder } from './bench-server.ts';
@@ -29,22 +29,34 @@ export async function benchProfile(run: BenchRun): Promise<void> {
       `\n── profile: ${dataset.workload.title}, ${there.setting}, ${dataset.facts.transactions} transactions`,
     );
     const { transactions } = dataset.facts;
-    const native = await applyNatively(there, 4, (target, seconds) =>
-      printServer(NATIVE, target, seconds, transactions, 4),
-    );
-    console.log(`CPU of the target ${native.serverCpu?.toFixed(2)} s`);
-    await profileMillrace(there, 'Millrace', {});
-    await profileMillrace(there, 'Millrace, commit_order: any', { commit_order: 'any' });
+    const wanted = (name: string): boolean => run.options.contenders?.test(name) ?? true;
+    if (wanted(NATIVE)) {
+      const native = await applyNatively(there, 4, (target, seconds) =>
+        printServer(NATIVE, target, seconds, transactions, 4),
+      );
+      console.log(`CPU of the target ${native.serverCpu?.toFixed(2)} s`);
+    }
+    if (wanted(MILLRACE)) await profileMillrace(there, MILLRACE, {});
+    if (wanted(MILLRACE_ANY)) await profileMillrace(there, MILLRACE_ANY, { commit_order: 'any' });
+    for (const [other, program] of Object.entries(run.options.beside)) {
+      await profileMillrace(there, `Millrace (${other})`, {}, program);
+    }
   });
 }
 
-async function profileMillrace(ground: ApplyGround, name: string, keys: ConfigMap): Promise<void> {
+async function profileMillrace(
+  ground: ApplyGround,
+  name: string,
+  keys: ConfigMap,
+  program?: string,
+): Promise<void> {
   const folder = emptyFolder(join(cacheFolder('bench', 'profiles'), name.replaceAll(/\W+/g, '-')));
   const { transactions } = ground.dataset.facts;
   const figures = await applyWithMillrace(ground, {
     target: keys,
     nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=500'],
     look: (target, seconds) => printServer(name, target, seconds, transactions, WORKERS),
+    ...(program === undefined ? {} : { program }),
   });
   console.log(
     `CPU of the process ${figures.cpu?.toFixed(2)} s, of the target ${figures.serverCpu?.toFixed(2)} s`,
