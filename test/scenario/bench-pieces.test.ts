@@ -13,7 +13,7 @@ describe('the bench', () => {
   let dataset: Dataset;
   beforeAll(async () => {
     useLocalServers();
-    dataset = await prepareDataset(workload('small', 'quick', 40));
+    dataset = await prepareDataset(workload('small', 'receive', 40));
   }, 300_000);
 
   test('measures a run that ends equal, and fails one that does not', async () => {
