@@ -19,7 +19,7 @@ import type {
 import { PublishedEnd } from '../../src/relay/published-end.ts';
 import type { Account } from '../support/accounts.ts';
 import type { TestServer } from '../support/test-server.ts';
-import type { Measurement } from './measurements.ts';
+import type { Figures } from './measurements.ts';
 
 const POLL_MS = 4;
 const DEADLINE_MS = 300_000;
@@ -30,7 +30,7 @@ interface Task {
   readonly account: Account;
   readonly relayDir: string;
   readonly wanted: string;
-  readonly bytes: number;
+  readonly tls: boolean;
 }
 
 /** Receives everything up to `wanted` into the empty folder `relayDir`. Connecting is part of the time. */
@@ -39,12 +39,12 @@ export function receiveWithMillrace(
   account: Account,
   relayDir: string,
   wanted: string,
-  bytes: number,
-): Promise<Measurement> {
-  const task: Task = { host: source.host, port: source.port, account, relayDir, wanted, bytes };
+  tls = false,
+): Promise<Figures> {
+  const task: Task = { host: source.host, port: source.port, account, relayDir, wanted, tls };
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(import.meta.url), [JSON.stringify(task)]);
-    child.on('message', (measurement: Measurement) => resolve(measurement));
+    child.on('message', (figures: Figures) => resolve(figures));
     child.on('error', reject);
     child.on('exit', (code) => reject(new Error(`the receiver ended with code ${code}`)));
   });
@@ -58,7 +58,7 @@ async function runTask(task: Task): Promise<void> {
       port: task.port,
       user: task.account.user,
       password: task.account.password,
-      tls: { mode: 'disabled' },
+      tls: { mode: task.tls ? 'required' : 'disabled' },
       connectTimeoutMs: 10_000,
     },
     serverId: 4242,
@@ -99,15 +99,14 @@ async function runTask(task: Task): Promise<void> {
   }
   const seconds = (performance.now() - startedMs) / 1000;
   const used = process.cpuUsage(before);
-  const measurement: Measurement = {
+  const figures: Figures = {
     seconds,
-    bytes: task.bytes,
-    cpuSeconds: (used.user + used.system) / 1e6,
-    rssPeakMib: process.resourceUsage().maxRSS / 1024,
+    cpu: (used.user + used.system) / 1e6,
+    peak: process.resourceUsage().maxRSS / 1024,
   };
   reader.post({ type: 'stop' });
   while (ended === null) await delay(POLL_MS);
-  process.send!(measurement, () => process.exit(0));
+  process.send!(figures, () => process.exit(0));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await runTask(JSON.parse(process.argv[2]!) as Task);

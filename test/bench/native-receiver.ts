@@ -1,31 +1,42 @@
 /**
  * The server's own I/O thread, measured: a second MySQL with START REPLICA IO_THREAD and no applier.
  */
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Account } from '../support/accounts.ts';
 import type { TestServer } from '../support/test-server.ts';
-import type { Measurement } from './measurements.ts';
+import { serverPid } from './bench-server.ts';
+import type { Figures } from './measurements.ts';
 import { processUsage } from './process-usage.ts';
 
 const POLL_MS = 4;
-const DEADLINE_MS = 300_000;
+const DEADLINE_MS = 600_000;
+
+export interface NativeSource {
+  readonly server: TestServer;
+  readonly account: Account;
+  readonly tls: boolean;
+}
+
+export async function pointReplicaAt(
+  replica: TestServer,
+  { server, account, tls }: NativeSource,
+): Promise<void> {
+  await replica.query(
+    `CHANGE REPLICATION SOURCE TO SOURCE_HOST='${server.host}', SOURCE_PORT=${server.port}, SOURCE_USER='${account.user}',
+     SOURCE_PASSWORD='${account.password}', SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1, SOURCE_SSL=${tls ? 1 : 0}`,
+  );
+}
 
 /** Receives everything up to `wanted` into fresh relay logs. Connecting is part of the time, as it is for Millrace. */
 export async function receiveNatively(
   replica: TestServer,
-  source: TestServer,
-  account: Account,
+  source: NativeSource,
   wanted: string,
-  bytes: number,
-): Promise<Measurement> {
+): Promise<Figures> {
   await replica.query('STOP REPLICA');
   await replica.query('RESET REPLICA ALL');
   await replica.query('RESET BINARY LOGS AND GTIDS');
-  await replica.query(
-    `CHANGE REPLICATION SOURCE TO SOURCE_HOST='${source.host}', SOURCE_PORT=${source.port}, SOURCE_USER='${account.user}',
-     SOURCE_PASSWORD='${account.password}', SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1, SOURCE_SSL=0`,
-  );
+  await pointReplicaAt(replica, source);
   const pid = await serverPid(replica);
   const before = processUsage(pid);
   const startedMs = performance.now();
@@ -44,10 +55,5 @@ export async function receiveNatively(
   const seconds = (performance.now() - startedMs) / 1000;
   const after = processUsage(pid);
   await replica.query('STOP REPLICA');
-  return { seconds, bytes, cpuSeconds: after.cpuSeconds - before.cpuSeconds, rssPeakMib: after.rssPeakMib };
-}
-
-async function serverPid(server: TestServer): Promise<number> {
-  const [row] = await server.query('SELECT @@pid_file AS file');
-  return Number(readFileSync(String(row?.file), 'utf8'));
+  return { seconds, cpu: after.cpuSeconds - before.cpuSeconds, peak: after.rssPeakMib };
 }

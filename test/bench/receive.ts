@@ -1,100 +1,123 @@
 /**
- * `npm run bench -- receive`: Millrace's reader beside the server's own I/O thread, on one machine and one source.
+ * `npm run bench -- receive`: Millrace's reader beside the server's own I/O thread, plain and over TLS, and beside zongji.
  *
- *   --workload bulk|small   (both)    --reps N   (3)    --scale F   size of the load, 1 = 590 MB and 120 MB
- *
- * Contenders take turns in rotating order. After every round of Millrace its relay log is compared with the source's
- * binary logs: every event of every transaction, byte for byte; a difference fails the run.
+ * After every round of Millrace its relay log is compared with the source's binary logs: every event of every transaction,
+ * byte for byte; a difference fails the run. CRCs are checked on the way, and the file is synced every 100 ms.
  */
-import { readdirSync, rmSync } from 'node:fs';
-import { availableParallelism, loadavg } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { type Account, createSourceAccount } from '../support/accounts.ts';
-import { temporaryFolder } from '../support/repository.ts';
-import { startServer, type TestServer } from '../support/test-server.ts';
+import { unlogged } from '../support/accounts.ts';
+import type { TestServer } from '../support/test-server.ts';
+import type { BenchRun, Contender } from './bench-run.ts';
+import {
+  copyFolder,
+  discardServer,
+  removeRunFolder,
+  runFolder,
+  startLoadingServer,
+  startTarget,
+} from './bench-server.ts';
 import { compareTransactions } from './byte-equality.ts';
-import { type Measurement, Measurements } from './measurements.ts';
+import { type Dataset, prepareDataset, SOURCE_ACCOUNT } from './dataset.ts';
+import type { Column, Figures } from './measurements.ts';
 import { receiveWithMillrace } from './millrace-receiver.ts';
 import { receiveNatively } from './native-receiver.ts';
-import { runWorkload, WORKLOADS, type Workload } from './workload.ts';
+import { type WorkloadName, workload } from './workload.ts';
+import { receiveWithZongji } from './zongji-receiver.ts';
 
-const NATIVE = "MySQL's I/O thread";
+const NATIVE = 'native I/O thread';
+const NATIVE_TLS = 'native I/O thread, TLS';
 const MILLRACE = 'Millrace';
+const MILLRACE_TLS = 'Millrace, TLS';
+const ZONGJI = 'zongji, decoding, no file';
 
-/** The load must not wait for the disk: what is measured comes later. */
-const FAST_LOAD = ['--sync-binlog=0', '--innodb-flush-log-at-trx-commit=0', '--innodb-buffer-pool-size=512M'];
+const USUAL: readonly WorkloadName[] = ['small', 'bulk', 'blobs'];
 
-export async function benchReceive(args: readonly string[]): Promise<void> {
-  const { values: options } = parseArgs({
-    args: [...args],
-    options: {
-      workload: { type: 'string' },
-      reps: { type: 'string', default: '3' },
-      scale: { type: 'string', default: '1' },
+const COLUMNS: readonly Column[] = [
+  { key: 'seconds', title: 'seconds', digits: 2 },
+  { key: 'megabytes', title: 'MB/s', digits: 0 },
+  { key: 'plain', title: 'vs native', digits: 2, ratio: { of: 'seconds', baseline: NATIVE, as: 'speed' } },
+  {
+    key: 'tls',
+    title: 'vs native TLS',
+    digits: 2,
+    ratio: { of: 'seconds', baseline: NATIVE_TLS, as: 'speed' },
+  },
+  { key: 'cpu', title: 'CPU s', digits: 2 },
+  { key: 'peak', title: 'peak MiB', digits: 0 },
+];
+
+export async function benchReceive(run: BenchRun): Promise<void> {
+  const { workloads, quick } = run.options;
+  for (const name of USUAL) {
+    if (workloads.length > 0 && !workloads.includes(name)) continue;
+    await benchWorkload(run, await prepareDataset(workload(name, quick ? 'quick' : 'receive')));
+  }
+}
+
+async function benchWorkload(run: BenchRun, dataset: Dataset): Promise<void> {
+  const { facts, workload: load } = dataset;
+  const folder = runFolder('receive');
+  const source = await startLoadingServer(await copyFolder(dataset.source, join(folder, 'source')));
+  const replicaFolder = runFolder('receive');
+  const replica = await startTarget(join(replicaFolder, 'data'), 'durable');
+  try {
+    await unlogged(source, [`GRANT SELECT ON bench.* TO '${SOURCE_ACCOUNT.user}'@'%'`]);
+    // Every contender finds the source's files in the page cache.
+    for (const file of sourceFiles(source, dataset)) readFileSync(file);
+    const head = {
+      section: 'receive',
+      key: `receive/${load.name}`,
+      title: `receive, ${load.title}`,
+      about: `${(facts.bytes / 1e6).toFixed(0)} MB of binary log, ${facts.transactions} transactions. The relay log of Millrace was compared byte for byte.`,
+    } as const;
+    const contenders = contendersFor(source, replica, dataset);
+    await run.table(head, async (measurements) => {
+      await run.rounds(measurements, () => contenders);
+      return { columns: COLUMNS };
+    });
+  } finally {
+    await discardServer(source, folder);
+    await discardServer(replica, replicaFolder);
+  }
+}
+
+function contendersFor(source: TestServer, replica: TestServer, dataset: Dataset): Contender[] {
+  const { gtids, bytes, binlogs, transactions } = dataset.facts;
+  const rated = (name: string, receive: () => Promise<Figures>): Contender => ({
+    name,
+    async run() {
+      const figures = await receive();
+      return { ...figures, megabytes: bytes / 1e6 / figures.seconds! };
     },
   });
-  const workloads = WORKLOADS.filter((each) => options.workload === undefined || each === options.workload);
-  for (const workload of workloads)
-    await benchWorkload(workload, Number(options.reps), Number(options.scale));
-}
-
-async function benchWorkload(workload: Workload, reps: number, scale: number): Promise<void> {
-  const source = await startServer({
-    flavour: 'mysql',
-    version: '9.7',
-    name: 'bench-source',
-    args: FAST_LOAD,
-  });
-  const replica = await startServer({
-    flavour: 'mysql',
-    version: '9.7',
-    name: 'bench-replica',
-    args: ['--server-id=77', '--relay-log-purge=ON', '--skip-replica-start'],
-  });
-  const account = await createSourceAccount(source);
-  await runWorkload(source, workload, scale);
-  await source.query('FLUSH BINARY LOGS');
-  const logs = await source.query('SHOW BINARY LOGS');
-  const bytes = logs.reduce((sum, log) => sum + Number(log.File_size), 0);
-  const [gtids] = await source.query('SELECT @@global.gtid_executed AS executed');
-  const wanted = String(gtids?.executed).replaceAll('\n', '');
-  const machine = `${availableParallelism()} cores, load ${loadavg()[0]?.toFixed(1)}, Node ${process.versions.node}`;
-  console.log(`\n${workload}: ${(bytes / 1e6).toFixed(0)} MB in ${logs.length} binary logs; ${machine}`);
-
-  const measurements = new Measurements();
-  const sourceFiles = logs.map((log) => join(source.datadir, String(log.Log_name)));
-  const contenders: [string, () => Promise<Measurement>][] = [
-    [NATIVE, () => receiveNatively(replica, source, account, wanted, bytes)],
-    [MILLRACE, () => receiveAndCompare(source, account, wanted, bytes, sourceFiles)],
+  const natively = (tls: boolean) => () =>
+    receiveNatively(replica, { server: source, account: SOURCE_ACCOUNT, tls }, gtids);
+  const millrace = (tls: boolean) => () => receiveAndCompare(source, dataset, tls);
+  return [
+    rated(NATIVE, natively(false)),
+    rated(MILLRACE, millrace(false)),
+    rated(NATIVE_TLS, natively(true)),
+    rated(MILLRACE_TLS, millrace(true)),
+    rated(ZONGJI, () => receiveWithZongji(source, SOURCE_ACCOUNT, binlogs, transactions)),
   ];
-  for (let rep = 0; rep < reps; rep++) {
-    for (let i = 0; i < contenders.length; i++) {
-      const [name, receive] = contenders[(i + rep) % contenders.length]!;
-      const measurement = await receive();
-      console.log(`  ${rep + 1}. ${name}: ${measurement.seconds.toFixed(2)} s`);
-      measurements.add(name, measurement);
-    }
-  }
-  console.log(measurements.table(NATIVE));
-  await Promise.all([source.stop(), replica.stop()]);
 }
 
-async function receiveAndCompare(
-  source: TestServer,
-  account: Account,
-  wanted: string,
-  bytes: number,
-  sourceFiles: readonly string[],
-): Promise<Measurement> {
-  const relayDir = temporaryFolder('bench-relay');
-  const measurement = await receiveWithMillrace(source, account, relayDir, wanted, bytes);
-  const relayFiles = readdirSync(relayDir)
-    .filter((name) => /^relay-bin\.\d+$/.test(name))
-    .sort()
-    .map((name) => join(relayDir, name));
-  const equal = compareTransactions(sourceFiles, relayFiles);
-  console.log(`     ${equal.events} events, ${equal.bytes} bytes are equal to the source's`);
-  rmSync(relayDir, { recursive: true });
-  return measurement;
+async function receiveAndCompare(source: TestServer, dataset: Dataset, tls: boolean): Promise<Figures> {
+  const folder = runFolder('relay');
+  try {
+    const figures = await receiveWithMillrace(source, SOURCE_ACCOUNT, folder, dataset.facts.gtids, tls);
+    const relayFiles = readdirSync(folder)
+      .filter((name) => /^relay-bin\.\d+$/.test(name))
+      .sort()
+      .map((name) => join(folder, name));
+    compareTransactions(sourceFiles(source, dataset), relayFiles);
+    return figures;
+  } finally {
+    removeRunFolder(folder);
+  }
+}
+
+function sourceFiles(source: TestServer, dataset: Dataset): string[] {
+  return dataset.facts.binlogs.map((name) => join(source.datadir, name));
 }

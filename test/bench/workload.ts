@@ -1,66 +1,66 @@
 /**
- * What the source's binary log is filled with before receivers are measured. Rows are made by the server itself, so that
- * loading takes seconds and not the time of a client.
+ * What a source has done before anything is measured: the tables and first rows (`base`, the state that every target begins
+ * with) and the statements of each client session, which run side by side and fill the binary log.
  *
- *   bulk    statements of 1000 rows of about 200 bytes each, inserted and then updated; about 590 MB
- *   small   one row in every transaction; about 120 MB
+ *   small     2 updates, 1 delete, 1 insert in a transaction on 4 tables with a primary key and an index; 8 sessions
+ *   bulk      statements of 1000 rows of about 200 bytes, inserted and then updated; 4 sessions
+ *   blobs     one row of 1 MiB in a transaction; 4 sessions
+ *   keyless   tables without a key, one with an index: updates of 7 rows, deletes of 1; 1 session
+ *   big       one transaction of 1000-row statements
+ *   shop      customers, products, orders, items, payments, an audit log: foreign keys, decimals, JSON, temporals; 8 sessions
+ *
+ * Everything is made by the server itself out of counted numbers, so that a load takes seconds and can be had again.
  */
-import type { TestServer } from '../support/test-server.ts';
+import { oltpWorkload } from './oltp-workload.ts';
+import { bigWorkload, blobsWorkload, bulkWorkload, keylessWorkload } from './rows-workload.ts';
+import { shopWorkload } from './shop-workload.ts';
 
-export const WORKLOADS = ['bulk', 'small'] as const;
-export type Workload = (typeof WORKLOADS)[number];
+export const WORKLOAD_NAMES = ['small', 'bulk', 'blobs', 'keyless', 'big', 'shop'] as const;
+export type WorkloadName = (typeof WORKLOAD_NAMES)[number];
 
-const CLIENTS = 4;
-const ROWS_PER_STATEMENT = 1000;
-const SCHEMA = 'bench';
+/**
+ * quick: to try the bench itself; standard: what is reported; slow: where every commit takes milliseconds; receive: long enough
+ * for receivers, which need no replica.
+ */
+export type Size = 'quick' | 'standard' | 'slow' | 'receive';
 
-/** `scale` 1 is the size told above. */
-export async function runWorkload(server: TestServer, workload: Workload, scale: number): Promise<void> {
-  await server.query(`DROP DATABASE IF EXISTS ${SCHEMA}`);
-  await server.query(`CREATE DATABASE ${SCHEMA}`);
-  await server.query(`CREATE TABLE ${SCHEMA}.digits (n INT PRIMARY KEY)`);
-  await server.query(`INSERT INTO ${SCHEMA}.digits ${numbers(ROWS_PER_STATEMENT)}`);
-  const clients = Array.from({ length: CLIENTS }, (_, i) =>
-    (workload === 'bulk' ? bulk : small)(server, i, scale),
-  );
-  await Promise.all(clients);
+/** All tables are in it. */
+export const BENCH_SCHEMA = 'bench';
+
+export interface Workload {
+  readonly name: WorkloadName;
+  readonly title: string;
+  readonly size: Size;
+  readonly base: readonly string[];
+  readonly clients: readonly (readonly string[])[];
 }
 
-function numbers(count: number): string {
-  return `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ${count}) SELECT i FROM n`;
-}
+/** Transactions, except: bulk counts statements of each kind, big thousands of rows. */
+const AMOUNTS: Readonly<Record<WorkloadName, Readonly<Record<Size, number>>>> = {
+  small: { quick: 800, standard: 16_000, slow: 3200, receive: 96_000 },
+  bulk: { quick: 16, standard: 120, slow: 16, receive: 800 },
+  blobs: { quick: 16, standard: 200, slow: 40, receive: 480 },
+  keyless: { quick: 200, standard: 1200, slow: 200, receive: 1200 },
+  big: { quick: 20, standard: 200, slow: 20, receive: 200 },
+  shop: { quick: 800, standard: 8000, slow: 1600, receive: 8000 },
+};
 
-async function bulk(server: TestServer, client: number, scale: number): Promise<void> {
-  const connection = await server.connect({ database: SCHEMA });
-  const table = `bulk_${client}`;
-  const statements = Math.max(1, Math.round((900 * scale) / CLIENTS));
-  await connection.query(
-    `CREATE TABLE ${table} (id INT PRIMARY KEY, a INT, b BIGINT, c DECIMAL(20,4), d DATETIME(6), pad VARCHAR(200))`,
-  );
-  for (let i = 0; i < statements; i++) {
-    await connection.query(
-      `INSERT INTO ${table} SELECT ${i * ROWS_PER_STATEMENT} + n, n * 7, n * 1000003, n / 3, NOW(6), REPEAT(HEX(n * 7919), 30) FROM digits`,
-    );
-  }
-  for (let i = 0; i < statements; i++) {
-    const from = i * ROWS_PER_STATEMENT;
-    const range = `BETWEEN ${from} AND ${from + ROWS_PER_STATEMENT - 1}`;
-    await connection.query(`UPDATE ${table} SET a = a + 1, c = c * 2 WHERE id ${range}`);
-  }
-  await connection.end();
-}
+const MAKERS: Readonly<Record<WorkloadName, (amount: number) => Omit<Workload, 'name' | 'size'>>> = {
+  small: oltpWorkload,
+  bulk: bulkWorkload,
+  blobs: blobsWorkload,
+  keyless: keylessWorkload,
+  big: bigWorkload,
+  shop: shopWorkload,
+};
 
-async function small(server: TestServer, client: number, scale: number): Promise<void> {
-  const connection = await server.connect({ database: SCHEMA });
-  const table = `small_${client}`;
-  const transactions = Math.max(1, Math.round((300_000 * scale) / CLIENTS));
-  await connection.query(`CREATE TABLE ${table} (id INT PRIMARY KEY, a INT, pad VARCHAR(120))`);
-  await connection.query(`CREATE PROCEDURE fill_${client} (wanted INT) BEGIN
-    DECLARE i INT DEFAULT 0;
-    WHILE i < wanted DO
-      INSERT INTO ${table} VALUES (i, i * 7, REPEAT('small', 20));
-      SET i = i + 1;
-    END WHILE; END`);
-  await connection.query(`CALL fill_${client}(${transactions})`);
-  await connection.end();
+export function workload(name: WorkloadName, size: Size, amount = AMOUNTS[name][size]): Workload {
+  const { title, base, clients } = MAKERS[name](amount);
+  return {
+    name,
+    title,
+    size,
+    base: [`CREATE DATABASE ${BENCH_SCHEMA}`, `USE ${BENCH_SCHEMA}`, ...base],
+    clients: clients.map((statements) => [`USE ${BENCH_SCHEMA}`, ...statements]),
+  };
 }

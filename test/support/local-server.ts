@@ -52,6 +52,7 @@ export class LocalServer implements TestServer {
   readonly pluginDir: string | null;
   readonly #installation: Installation;
   readonly #folder: string;
+  readonly #env: Readonly<Record<string, string>>;
   #port: number;
   #args: readonly string[];
   #process: ChildProcess | null = null;
@@ -66,6 +67,7 @@ export class LocalServer implements TestServer {
     this.datadir = options.datadir ?? join(folder, 'data');
     this.#installation = installation;
     this.#folder = folder;
+    this.#env = options.env ?? {};
     this.#port = port;
     this.#args = options.args;
     this.#connections = new RootConnections(this.host, port);
@@ -161,7 +163,11 @@ export class LocalServer implements TestServer {
       ...this.#args,
     ];
     const output = openSync(this.#path('output.log'), 'a');
-    const child = spawn(server.command, args, { detached: true, stdio: ['ignore', output, output] });
+    const child = spawn(server.command, args, {
+      detached: true,
+      stdio: ['ignore', output, output],
+      env: { ...process.env, ...this.#env },
+    });
     closeSync(output);
     child.unref();
     const pid = child.pid;

@@ -108,15 +108,22 @@ export class MillraceProcess {
   #output = '';
   #ended: Promise<Ending> = Promise.resolve({ code: null, signal: null });
 
-  private constructor(folder: string) {
+  readonly #program: string;
+
+  private constructor(folder: string, program: string) {
     this.folder = folder;
+    this.#program = program;
     this.dataDir = join(folder, 'data');
     this.configFile = join(folder, 'config.yaml');
   }
 
-  /** Writes the configuration; nothing runs yet. */
-  static prepare(channels: readonly ConfigMap[], extra: ConfigMap = {}): MillraceProcess {
-    const millrace = new MillraceProcess(temporaryFolder('run'));
+  /** Writes the configuration; nothing runs yet. `program`: the bin/millrace.js of another working copy. */
+  static prepare(
+    channels: readonly ConfigMap[],
+    extra: ConfigMap = {},
+    program: string = MILLRACE,
+  ): MillraceProcess {
+    const millrace = new MillraceProcess(temporaryFolder('run'), program);
     mkdirSync(millrace.dataDir, { recursive: true });
     millrace.configure({
       data_dir: millrace.dataDir,
@@ -159,10 +166,10 @@ export class MillraceProcess {
     return this.#ended;
   }
 
-  /** Starts the process, without waiting for anything. */
-  launch(env: NodeJS.ProcessEnv = {}): void {
+  /** Starts the process, without waiting for anything. `nodeArgs`: options of Node itself, like --cpu-prof. */
+  launch(env: NodeJS.ProcessEnv = {}, nodeArgs: readonly string[] = []): void {
     if (this.#process !== null) throw new Error('Millrace runs already');
-    const child = spawn(process.execPath, [MILLRACE, 'start', '-c', this.configFile], {
+    const child = spawn(process.execPath, [...nodeArgs, this.#program, 'start', '-c', this.configFile], {
       cwd: this.folder,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -215,7 +222,7 @@ export class MillraceProcess {
 
   /** Any verb of the command line, with this configuration. */
   command(verb: string, args: readonly string[] = []): Promise<ProgramResult> {
-    return runProgram(process.execPath, [MILLRACE, verb, ...args, '-c', this.configFile], {
+    return runProgram(process.execPath, [this.#program, verb, ...args, '-c', this.configFile], {
       cwd: this.folder,
       timeoutMs: 60_000,
     });

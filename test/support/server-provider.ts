@@ -23,6 +23,7 @@ export interface StartOptions {
   /** Kept after the server stops; filled when empty. Undefined: a temporary one. */
   readonly datadir?: string | undefined;
   readonly name: string;
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Something that can start servers of one flavour and version. */

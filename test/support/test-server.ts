@@ -57,6 +57,8 @@ export interface ServerOptions {
   /** A data directory to use and to keep; filled when it is empty or missing. */
   readonly datadir?: string;
   readonly name?: string;
+  /** Variables of the server's process beside ours; a container has none of them. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const PROVIDERS = [dockerServers, installedServers, debianServers] as const;
@@ -74,5 +76,6 @@ export async function startServer(options: ServerOptions): Promise<TestServer> {
     args: options.args ?? [],
     datadir: options.datadir,
     name: options.name ?? options.flavour,
+    env: options.env ?? {},
   });
 }
