@@ -55,7 +55,7 @@ export function targetWishesStatus(
   lagTransactions: number | null,
 ): TargetWishesStatus {
   const gate = status?.gate ?? null;
-  const hasStopped = status !== null && status.untilReached && status.inFlight === 0;
+  const hasStopped = status?.untilReached === true && status.inFlight === 0;
   return {
     delay_seconds: (wishes.delayMs ?? delayMs) / 1000,
     until: wishes.until === null ? null : untilStatus(wishes.until, hasStopped),

@@ -10,6 +10,9 @@ import type { StatementReading } from './statement-reading.ts';
 import { isAccountStatement, suspects, systemShare } from './system-rules.ts';
 import type { TargetFilter } from './target-filter.ts';
 
+/** What tells a statement's kind stands within. */
+const HEAD_LENGTH = 4096;
+
 export interface GuardScope {
   /** Rows that are deleted from this table are deleted on the target. */
   hasDeletes(map: TableMap): boolean;
@@ -26,10 +29,11 @@ export function guardScope(filter: TargetFilter | null): GuardScope {
     hasStatement: (statement, reading) => {
       if (!filter.replicateSystem && isOfTheSystem(statement, reading)) return false;
       if (filter.onlySystem) return true;
-      const { database, tableMapForUpdate } = statement;
+      const { buf, start, end, database, tableMapForUpdate } = statement;
       const { statements } = filter;
+      const head = buf.toString('latin1', start, Math.min(end, start + HEAD_LENGTH));
       const verdict =
-        statements.judgeUnread(database) ?? statements.judge(reading, { database, tableMapForUpdate });
+        statements.judgeUnread(database, head) ?? statements.judge(reading, { database, tableMapForUpdate });
       return verdict.is !== 'leave-out';
     },
   };

@@ -496,6 +496,4 @@ function targetOf(channel: ChannelStatus): TargetStatus | undefined {
 }
 
 /** Nothing is in flight any more. */
-function isQuiet(channel: ChannelStatus): boolean {
-  return !/in flight/.test(targetOf(channel)?.reason ?? '');
-}
+const isQuiet = (channel: ChannelStatus): boolean => !/in flight/.test(targetOf(channel)?.reason ?? '');

@@ -90,16 +90,16 @@ describe('the control document', () => {
   test('a skip of which nobody could tell came too late when it is found executed, and in time when it is missing', () => {
     const skipped = [{ id: id(7), executed: false, reason: 'r', certain: false }];
     const unsure = withTarget([], 'c', 't', { skipped });
-    const after = (...reports: ExecutedIds[]): SkippedId =>
+    const skippedAfter = (...reports: ExecutedIds[]): SkippedId =>
       targetWishes(
         reports.reduce((document, ids) => withExecuted(document, 'c', 't', ids), unsure),
         'c',
         't',
       ).skipped[0]!;
-    expect(cameTooLate(after(told({ found: [id(7)] })))).toBe(true);
-    expect(cameTooLate(after(told({ missing: [id(7)] })))).toBe(false);
-    expect(cameTooLate(after(told({ missing: [id(7)] }), told({ found: [id(7)] })))).toBe(false);
-    expect(cameTooLate(after(told({ committed: [id(7)] })))).toBe(false);
+    expect(cameTooLate(skippedAfter(told({ found: [id(7)] })))).toBe(true);
+    expect(cameTooLate(skippedAfter(told({ missing: [id(7)] })))).toBe(false);
+    expect(cameTooLate(skippedAfter(told({ missing: [id(7)] }), told({ found: [id(7)] })))).toBe(false);
+    expect(cameTooLate(skippedAfter(told({ committed: [id(7)] })))).toBe(false);
   });
 
   test('of what is executed the newest thousand are kept, of what is not all', () => {
