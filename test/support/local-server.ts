@@ -54,6 +54,7 @@ export class LocalServer implements TestServer {
   readonly #folder: string;
   #port: number;
   #args: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
   #process: ChildProcess | null = null;
   #connections: RootConnections;
 
@@ -68,6 +69,7 @@ export class LocalServer implements TestServer {
     this.#folder = folder;
     this.#port = port;
     this.#args = options.args;
+    this.#env = options.env ?? {};
     this.#connections = new RootConnections(this.host, port);
   }
 
@@ -161,7 +163,11 @@ export class LocalServer implements TestServer {
       ...this.#args,
     ];
     const output = openSync(this.#path('output.log'), 'a');
-    const child = spawn(server.command, args, { detached: true, stdio: ['ignore', output, output] });
+    const child = spawn(server.command, args, {
+      detached: true,
+      stdio: ['ignore', output, output],
+      env: { ...process.env, ...this.#env },
+    });
     closeSync(output);
     child.unref();
     const pid = child.pid;

@@ -57,6 +57,8 @@ export interface ServerOptions {
   /** A data directory to use and to keep; filled when it is empty or missing. */
   readonly datadir?: string;
   readonly name?: string;
+  /** Added to the environment of the server's process. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 const PROVIDERS = [dockerServers, installedServers, debianServers] as const;
@@ -73,6 +75,7 @@ export async function startServer(options: ServerOptions): Promise<TestServer> {
   return (await build).start({
     args: options.args ?? [],
     datadir: options.datadir,
+    env: options.env,
     name: options.name ?? options.flavour,
   });
 }
