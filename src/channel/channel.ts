@@ -29,6 +29,7 @@ import {
   type ThreadSlot,
 } from './channel-state.ts';
 import { type ChannelWishes, type TargetWishes, targetWishes } from './control-document.ts';
+import { type DiskRoom, RoomWatch, tooLongADelay } from './disk-room.ts';
 import { withFacts } from './log.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import { relayDirectory } from './relay-directory.ts';
@@ -100,6 +101,8 @@ export interface ChannelSnapshot {
     readonly fresh: boolean;
   };
   readonly targets: readonly TargetSnapshot[];
+  /** Null: the disk cannot be looked at. */
+  readonly room: DiskRoom | null;
 }
 
 type ReaderHost = ThreadHost<ReaderCommand, ReaderReport, ReaderStatus>;
@@ -128,6 +131,7 @@ export class Channel {
   #applierSeen: Seen<ApplierState, ApplierStatus>[];
   #everStreamed = false;
   #sourceClock: SourceClockSnapshot = NO_SOURCE_CLOCK;
+  readonly #room: RoomWatch;
   #ticker: NodeJS.Timeout | null = null;
 
   constructor(options: ChannelOptions) {
@@ -138,18 +142,24 @@ export class Channel {
     this.#config = config;
     this.#answers = config.targets.map(() => new PendingAnswers<Taken>());
     this.#log = withFacts(options.log, { channel: config.name });
+    this.#room = new RoomWatch(options.dataDir, config.name, options.clock);
     this.#machine = newChannelMachine(config.targets.length);
     this.#appliers = config.targets.map(() => null);
     this.#applierSeen = config.targets.map(() => ({ state: { at: 'idle' }, status: null }));
   }
 
   start(): void {
+    this.#room.begin(
+      () => this.#longestDelayMs(),
+      (line) => this.#log.warn('the disk is too small for the delay', { thread: 'main', cause: line }),
+    );
     this.#input({ type: 'start' });
   }
 
   /** Resolves when every thread has finished what is in flight and is gone. */
   stop(): Promise<void> {
     this.#stopAsked = true;
+    this.#room.end();
     this.#input({ type: 'stop' });
     if (this.#machine.state.at === 'stopped') return Promise.resolve();
     return new Promise((resolve) => this.#waitingForEnd.push(resolve));
@@ -273,7 +283,18 @@ export class Channel {
         fresh: readerStatus !== null,
       },
       targets,
+      room: this.#room.room,
     };
+  }
+
+  /** A delay that the disk has no room for, in one line; null: it has, or nobody knows. */
+  tooLong(delayMs: number): string | null {
+    return tooLongADelay(this.#room.room, delayMs);
+  }
+
+  #longestDelayMs(): number {
+    const delays = this.#config.targets.map(({ name, delayMs }) => this.#wishesOf(name).delayMs ?? delayMs);
+    return Math.max(0, ...delays);
   }
 
   /** What a thread that is gone is doing: nothing until an operator acts, or waiting for its next start. */

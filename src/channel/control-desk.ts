@@ -215,6 +215,12 @@ export class ControlDesk {
 
   async #delay(request: RequestOf<'delay'>, placed: Placed): Promise<DeskAnswer> {
     const { channel, index, target } = placed;
+    const tooLong = channel.tooLong(request.ms ?? channel.config.targets[index]!.delayMs);
+    if (tooLong !== null) {
+      throw new MillraceError('DISK_FULL', tooLong, {
+        hint: 'Nothing was changed. Put data_dir on a larger disk, or take a shorter delay.',
+      });
+    }
     const { changed, taken } = await this.#change(
       request,
       placed,

@@ -3,6 +3,7 @@
  */
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
+import { roughBytes, roughSpan } from '../base/rough-text.ts';
 import { formatDuration } from '../config/units.ts';
 import type { ChannelStatus, Status, TargetStatus } from '../observe/status.ts';
 
@@ -14,7 +15,7 @@ export function renderStatus(status: Status, colour: boolean): string {
   const paint = (style: Style, text: string): string =>
     colour ? styleText(style, text, { validateStream: false }) : text;
   const upMs = Date.parse(status.now) - Date.parse(status.started_at);
-  const lines = [`millrace ${status.version}, pid ${status.pid}, up ${spanText(upMs / 1000)}`, ''];
+  const lines = [`millrace ${status.version}, pid ${status.pid}, up ${roughSpan(upMs / 1000)}`, ''];
   const table = new Table({
     head: ['CHANNEL', 'SOURCE', 'READER', 'RELAY LOG', 'TARGET', 'APPLIER', 'LAG', 'EXECUTED'],
     chars: NO_LINES,
@@ -61,6 +62,8 @@ function styleOf(state: string): Style {
 function remarksOf(channel: ChannelStatus): string[] {
   const remarks: string[] = [];
   if (channel.state !== 'running') remarks.push(`${channel.name}: ${channel.state}`);
+  const { too_long_a_delay: tooLong } = channel.relay_log;
+  if (tooLong !== null) remarks.push(`${channel.name}: ${tooLong}`);
   if (channel.reader.reason !== null)
     remarks.push(`${channel.name}: reader: ${printable(channel.reader.reason)}`);
   for (const target of channel.targets) {
@@ -79,8 +82,8 @@ function wishesText(target: TargetStatus): string[] {
   if (waiting !== null) {
     const { transactions, bytes, next_id: next, next_due_seconds: due, clock_known: known } = waiting;
     const count = transactions === null ? 'transactions wait' : counted(transactions, 'transaction', 'waits');
-    const size = bytes === null ? '' : ` (${bytesText(bytes)})`;
-    const when = due === null ? '' : ` is due in ${spanText(due)}`;
+    const size = bytes === null ? '' : ` (${roughBytes(bytes)})`;
+    const when = due === null ? '' : ` is due in ${roughSpan(due)}`;
     texts.push(`${count}${size}; next: ${next}${when}`);
     if (known === false) {
       texts.push(
@@ -110,30 +113,12 @@ function printable(text: string): string {
 /** `000007:88231 (1.2 GiB)` */
 function relayText({ relay_log: { file, position, bytes } }: ChannelStatus): string {
   if (file === null) return '-';
-  return `${file.slice(file.lastIndexOf('.') + 1)}:${position} (${bytesText(bytes)})`;
-}
-
-function bytesText(bytes: number): string {
-  let value = bytes;
-  for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {
-    if (value < 1024) return `${value >= 100 || unit === 'B' ? Math.round(value) : value.toFixed(1)} ${unit}`;
-    value /= 1024;
-  }
-  return `${value.toFixed(1)} TiB`;
+  return `${file.slice(file.lastIndexOf('.') + 1)}:${position} (${roughBytes(bytes)})`;
 }
 
 function lagText({ lag_seconds: seconds, lag_transactions: transactions }: TargetStatus): string {
-  const time = seconds === null ? 'unknown' : spanText(seconds);
+  const time = seconds === null ? 'unknown' : roughSpan(seconds);
   return transactions === null || transactions === 0 ? time : `${time}, ${transactions} transactions`;
-}
-
-/** `<0.1 s`, `0.4 s`, `12 s`, `5 min`, `3.2 h`, `8 d` */
-function spanText(seconds: number): string {
-  if (seconds > 0 && seconds < 0.05) return '<0.1 s';
-  if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800 ? `${(seconds / 3600).toFixed(1)} h` : `${Math.round(seconds / 86_400)} d`;
 }
 
 /** `3e11…:1-5021`: the UUIDs are known to whoever reads this, the numbers are what moves. */

@@ -8,7 +8,8 @@ import type { ApplierState } from '../applier/applier-messages.ts';
 import { errorLine, type PlainError } from '../base/errors.ts';
 import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
 import type { ChannelSnapshot, TargetSnapshot } from '../channel/channel.ts';
-import type { ReaderState } from '../reader/reader-messages.ts';
+import { tooLongADelay } from '../channel/disk-room.ts';
+import type { ReaderState, ReaderStatus } from '../reader/reader-messages.ts';
 import { lagSeconds } from './lag.ts';
 import { heldUp, type TargetWishesStatus, targetWishesStatus } from './target-wishes.ts';
 
@@ -33,10 +34,35 @@ export interface ChannelStatus {
     readonly port: number;
     readonly server_uuid: string | null;
     readonly server_version: string | null;
+    /** What delays and lags are counted by; null: it was not read yet. */
+    readonly clock: SourceClockView | null;
   };
   readonly reader: ReaderView;
-  readonly relay_log: { readonly file: string | null; readonly position: number; readonly bytes: number };
+  readonly relay_log: RelayLogView;
   readonly targets: readonly TargetStatus[];
+}
+
+export interface SourceClockView {
+  /** The source's wall clock minus ours, when it was last read. */
+  readonly offset_seconds: number;
+  readonly error_seconds: number;
+  readonly age_seconds: number;
+  /** How often it was set to another time while we looked. */
+  readonly steps: number;
+}
+
+export interface RelayLogView {
+  readonly file: string | null;
+  readonly position: number;
+  readonly bytes: number;
+  /** On the disk of data_dir; null: unknown. */
+  readonly free_bytes: number | null;
+  /** How fast the relay log grows, by the source's timestamps; null: it holds too little to tell. */
+  readonly bytes_per_second: number | null;
+  /** How long a delay the disk has room for; null: unknown. */
+  readonly holds_seconds: number | null;
+  /** A target's delay does not fit on the disk: a sentence; null: nothing says so. */
+  readonly too_long_a_delay: string | null;
 }
 
 export interface ReaderView {
@@ -114,14 +140,35 @@ function composeChannel(snapshot: ChannelSnapshot, facts: StatusFacts): ChannelS
       port: snapshot.port,
       server_uuid: status?.source.serverUuid ?? null,
       server_version: status?.source.serverVersion ?? null,
+      clock: sourceClockView(status, facts.nowMs),
     },
     reader: view,
-    relay_log: {
-      file: status?.relayFile ?? null,
-      position: status?.relayPosition ?? 0,
-      bytes: status?.relayBytes ?? 0,
-    },
+    relay_log: relayLogView(snapshot, status),
     targets,
+  };
+}
+
+function sourceClockView(status: ReaderStatus | null, nowMs: number): SourceClockView | null {
+  const clock = status?.sourceClock ?? null;
+  if (clock === null) return null;
+  return {
+    offset_seconds: clock.offsetMs / 1000,
+    error_seconds: Math.round(clock.errorMs * 1000) / 1e6,
+    age_seconds: Math.max(0, Math.round(nowMs - clock.readAtMs)) / 1000,
+    steps: clock.steps,
+  };
+}
+
+function relayLogView({ room, targets }: ChannelSnapshot, status: ReaderStatus | null): RelayLogView {
+  const longest = Math.max(0, ...targets.map(({ wishes, delayMs }) => wishes.delayMs ?? delayMs));
+  return {
+    file: status?.relayFile ?? null,
+    position: status?.relayPosition ?? 0,
+    bytes: status?.relayBytes ?? 0,
+    free_bytes: room?.freeBytes ?? null,
+    bytes_per_second: room?.bytesPerSecond == null ? null : Math.round(room.bytesPerSecond),
+    holds_seconds: room?.holdsMs == null ? null : Math.round(room.holdsMs / 1000),
+    too_long_a_delay: tooLongADelay(room, longest),
   };
 }
 

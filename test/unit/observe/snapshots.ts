@@ -24,7 +24,17 @@ export function error(code: ErrorCode, message: string, hint: string | null = nu
   return { code, action: ERROR_CODES[code], message, hint, facts: {} };
 }
 
+const GIB = 1024 ** 3;
+/** For 28 hours. */
+export const ROOM = {
+  freeBytes: 99 * GIB,
+  heldBytes: GIB,
+  bytesPerSecond: 1024 ** 2,
+  holdsMs: 100 * 1024 * 1000,
+};
+
 export interface Wish {
+  readonly room?: ChannelSnapshot['room'];
   readonly machine?: Partial<ChannelMachine>;
   readonly readerState?: ReaderState;
   readonly reader?: Partial<ReaderStatus> | null;
@@ -62,6 +72,7 @@ export function snapshot(wish: Wish = {}): ChannelSnapshot {
         status: wish.target === null ? null : { ...applierStatus(targetState), ...wish.target },
       },
     ],
+    room: wish.room === undefined ? ROOM : wish.room,
   };
 }
 

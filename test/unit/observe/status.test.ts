@@ -21,7 +21,13 @@ describe('the status', () => {
           name: 'orders',
           state: 'running',
           reason: null,
-          source: { host: 'db1', port: 3306, server_uuid: UUID, server_version: '9.7.4' },
+          source: {
+            host: 'db1',
+            port: 3306,
+            server_uuid: UUID,
+            server_version: '9.7.4',
+            clock: { offset_seconds: 0, error_seconds: 0.0002, age_seconds: 0.5, steps: 0 },
+          },
           reader: {
             state: 'streaming',
             reason: null,
@@ -33,7 +39,15 @@ describe('the status', () => {
             last_error: null,
             last_error_code: null,
           },
-          relay_log: { file: 'relay-bin.000007', position: 88_231, bytes: 1_288_490_188 },
+          relay_log: {
+            file: 'relay-bin.000007',
+            position: 88_231,
+            bytes: 1_288_490_188,
+            free_bytes: 106_300_440_576,
+            bytes_per_second: 1_048_576,
+            holds_seconds: 102_400,
+            too_long_a_delay: null,
+          },
           targets: [
             {
               name: 'standby',
@@ -142,7 +156,8 @@ describe('the status', () => {
       targetState: { at: 'idle' },
     });
     expect(channel.source).toMatchObject({ server_uuid: null, server_version: null });
-    expect(channel.relay_log).toEqual({ file: null, position: 0, bytes: 0 });
+    expect(channel.relay_log).toMatchObject({ file: null, position: 0, bytes: 0 });
+    expect(channel.source.clock).toBeNull();
     expect(channel.targets[0]).toMatchObject({
       executed_gtid_set: null,
       lag_seconds: null,
@@ -154,6 +169,19 @@ describe('the status', () => {
   test('what is received and not executed is counted', () => {
     const channel = compose({ target: { executed: `${UUID}:1-5000`, caughtUpWithRelay: false } });
     expect(channel.targets[0]).toMatchObject({ lag_transactions: 21, lag_seconds: null });
+  });
+
+  test('a delay that the disk has no room for is said', () => {
+    const day = 86_400_000;
+    expect(compose({ delayMs: day }).relay_log.too_long_a_delay).toBeNull();
+    expect(compose({ delayMs: 2 * day }).relay_log.too_long_a_delay).toBe(
+      'the disk does not hold a delay of 2d: at 1.0 MiB/s the relay log would take 169 GiB, and there is room for 28.4 h (99.0 GiB free, 1.0 GiB held)',
+    );
+    expect(compose({ delayMs: 30 * day, room: null }).relay_log).toMatchObject({
+      free_bytes: null,
+      holds_seconds: null,
+      too_long_a_delay: null,
+    });
   });
 
   test('without a fresh answer of the threads the lag is unknown', () => {
