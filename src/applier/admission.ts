@@ -97,15 +97,24 @@ export class Admission {
 
   /** Where nothing is next: what the next one would wait for in any case. */
   standing(): Gate {
+    return this.#closed(null) ?? OPEN;
+  }
+
+  /** The place where the operator wants to stop is reached, paused or not. `next` null: nothing is. */
+  hasReachedUntil(next: Candidate | null): boolean {
+    const { until } = this.#rules.control;
+    return until !== null && this.#reached(until, next);
+  }
+
+  #closed(next: Candidate | null): Gate | null {
     const { paused, until } = this.#rules.control;
     if (paused) return { is: 'paused' };
-    return until !== null && this.#isPassed() ? { is: 'until', until } : OPEN;
+    return until !== null && this.#reached(until, next) ? { is: 'until', until } : null;
   }
 
   #gate(candidate: Candidate): Gate | null {
-    const { paused, until } = this.#rules.control;
-    if (paused) return { is: 'paused' };
-    if (until !== null && this.#reached(until, candidate)) return { is: 'until', until };
+    const closed = this.#closed(candidate);
+    if (closed !== null) return closed;
     const { scout, due } = this.#around;
     if (scout !== null) {
       if (!scout.hasPassed(candidate.location)) return { is: 'scout' };
@@ -123,19 +132,16 @@ export class Admission {
     return this.#approved.has(text) || this.#skipped.has(text) ? null : scout.match(text);
   }
 
-  #reached(until: Until, candidate: Candidate): boolean {
-    switch (until.is) {
-      case 'before':
-        return this.#untilId !== null && (this.#isPassed() || reaches(candidate.id, this.#untilId));
-      case 'after':
-        return this.#untilId !== null && this.#isPassed();
-      case 'time':
-        return candidate.commitMicros !== null && candidate.commitMicros >= BigInt(until.ms) * 1000n;
+  #reached(until: Until, next: Candidate | null): boolean {
+    if (until.is === 'time') {
+      const micros = next?.commitMicros ?? null;
+      return micros !== null && micros >= BigInt(until.ms) * 1000n;
     }
-  }
-
-  #isPassed(): boolean {
-    return this.#untilId !== null && this.#around.isPassed(this.#untilId);
+    const named = this.#untilId;
+    if (named === null) return false;
+    // Also before it: what is passed cannot be stopped at any more, and going on would be the worse surprise.
+    if (this.#around.isPassed(named)) return true;
+    return until.is === 'before' && next !== null && reaches(next.id, named);
   }
 }
 

@@ -92,6 +92,8 @@ export interface ApplierStatus {
   readonly neededFile: number;
   /** What the next transaction waits for. */
   readonly gate: Gate;
+  /** The place where the operator wants to stop is reached, paused or not. */
+  readonly untilReached: boolean;
   /** Null: nothing waits for its admission. */
   readonly waiting: Waiting | null;
   /** Transactions that have been started and are not committed. */
@@ -108,6 +110,14 @@ export interface Waiting {
   readonly bytes: number | null;
   /** The source's clock is not known: what waits for its time may be late. */
   readonly blind: boolean;
+}
+
+/** Transactions that the operator has said something about, and that are executed. */
+export interface ExecutedIds {
+  /** Here, as the operator said. */
+  readonly committed: readonly string[];
+  /** The target had them when it was asked: by us before a crash, or by somebody else. */
+  readonly found: readonly string[];
 }
 
 /** Whether wishes about transactions came too late. */
@@ -131,7 +141,7 @@ export type ApplierReport =
   | { readonly type: 'executed'; readonly executed: string }
   | { readonly type: 'needed-file'; readonly fileNumber: number }
   | ({ readonly type: 'taken' } & Taken)
-  /** Ids of the control document that are executed on the target. */
-  | { readonly type: 'control-executed'; readonly ids: readonly string[] }
+  /** Transactions of the control document that are executed on the target. */
+  | ({ readonly type: 'control-executed' } & ExecutedIds)
   | { readonly type: 'status'; readonly id: number; readonly status: ApplierStatus }
   | { readonly type: 'stopped'; readonly cause: PlainError | null };

@@ -24,7 +24,7 @@ import { type Collations, convertText, readCollations } from '../target/collatio
 import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import { type Gate, OPEN } from './admission.ts';
-import type { ApplierOptions, ApplierSettings, Waiting } from './applier-messages.ts';
+import type { ApplierOptions, ApplierSettings, ExecutedIds, Waiting } from './applier-messages.ts';
 import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import { ApplyWorker } from './apply-worker.ts';
@@ -72,7 +72,7 @@ export class ApplierRun {
   /** From the moment on that it is known what the target has. */
   #intake: ApplyIntake | null = null;
   readonly #settings: LiveSettings;
-  readonly #onControlExecuted: (ids: readonly string[]) => void;
+  readonly #onControlExecuted: (ids: ExecutedIds) => void;
   readonly #due: SourceDueClock;
   /** Null: no guard is on. */
   readonly #scout: GuardScout | null = null;
@@ -87,13 +87,13 @@ export class ApplierRun {
   #sinceCheckpoint = 0;
   #checkpointDue: () => void = () => {};
 
-  /** `onControlExecuted`: ids of the control document that are executed on the target. */
+  /** `onControlExecuted`: transactions of the control document that are executed on the target. */
   constructor(
     options: ApplierOptions,
     kind: PositionKind,
     counters: RunCounters,
     log: Logger,
-    onControlExecuted: (ids: readonly string[]) => void = () => {},
+    onControlExecuted: (ids: ExecutedIds) => void = () => {},
   ) {
     this.#options = options;
     this.#onControlExecuted = onControlExecuted;
@@ -155,6 +155,10 @@ export class ApplierRun {
     if (gate.is !== 'due' || next === null) return gate;
     const { control, delayMs } = this.#settings.current;
     return { is: 'due', dueInMs: this.#due.dueInMs(next, control.delayMs ?? delayMs) };
+  }
+
+  get untilReached(): boolean {
+    return this.#intake?.untilReached ?? false;
   }
 
   get inFlight(): number {
@@ -344,8 +348,8 @@ export class ApplierRun {
   }
 
   #tellExecuted(): void {
-    const ids = this.#intake!.takeSeen();
-    if (ids.length > 0) this.#onControlExecuted(ids);
+    const ids = this.#intake!.takeExecuted();
+    if (ids !== null) this.#onControlExecuted(ids);
   }
 
   /** What waits for its time may be due earlier, or later, than was known. */

@@ -109,7 +109,7 @@ class ApplierThread {
   async #live(): Promise<void> {
     assert(this.#kind !== null, 'started with the kind of the source');
     const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log, (ids) => {
-      this.#port.post({ type: 'control-executed', ids });
+      this.#port.post({ type: 'control-executed', ...ids });
     });
     this.#run = run;
     let error: PlainError | null = null;
@@ -157,6 +157,7 @@ class ApplierThread {
       lastCommitMicros: lastCommitMicros?.toString() ?? null,
       neededFile: run?.neededFile ?? this.#neededFile,
       gate: run?.gate ?? OPEN,
+      untilReached: run?.untilReached ?? false,
       waiting: run?.waiting ?? null,
       inFlight: run?.inFlight ?? 0,
     };

@@ -21,7 +21,7 @@ import {
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
 import type { Executed } from '../target/progress.ts';
 import { Admission, type Gate, OPEN } from './admission.ts';
-import type { ApplierSettings, Taken } from './applier-messages.ts';
+import type { ApplierSettings, ExecutedIds, Taken } from './applier-messages.ts';
 import type { ApplyScheduler } from './apply-scheduler.ts';
 import type { DueClock } from './due-clock.ts';
 import type { GuardScout } from './guard-scout.ts';
@@ -90,7 +90,8 @@ export class ApplyIntake {
   #prefixMicros: bigint | null = null;
   /** Told when they become part of the prefix. */
   #watched: ReadonlySet<string> = new Set();
-  #seen: string[] = [];
+  #committed: string[] = [];
+  #found: string[] = [];
 
   /** `executed`: what the target had when it was taken over; not changed. */
   constructor(executed: Executed, settings: ApplierSettings, around: IntakeSurroundings) {
@@ -125,7 +126,7 @@ export class ApplyIntake {
   #watch({ approved, skipped }: TargetControl): void {
     const before = this.#watched;
     this.#watched = new Set([...approved, ...skipped.map(({ id }) => id)]);
-    for (const id of this.#watched) if (!before.has(id) && this.#isExecuted(id)) this.#seen.push(id);
+    for (const id of this.#watched) if (!before.has(id) && this.#isExecuted(id)) this.#found.push(id);
   }
 
   /** Which of the transactions that are asked about, and whether what `until` names, are executed or in flight. */
@@ -144,6 +145,10 @@ export class ApplyIntake {
   /** What the next transaction waits for, when it was last asked. */
   get gate(): Gate {
     return this.#gate;
+  }
+
+  get untilReached(): boolean {
+    return this.#admission.hasReachedUntil(this.next);
   }
 
   /** Everything published is admitted. */
@@ -254,12 +259,12 @@ export class ApplyIntake {
   advance(): number {
     const done = this.#scheduler.lowWaterMark;
     let count = 0;
-    for (const { id, after, commitMicros } of this.#passed) {
+    for (const { id, after, admitted, commitMicros } of this.#passed) {
       if (after > done) break;
       this.prefix.add(id);
       if (commitMicros !== null && commitMicros > (this.#prefixMicros ?? 0n))
         this.#prefixMicros = commitMicros;
-      if (this.#watched.size > 0) this.#notice(transactionIdText(id));
+      if (admitted && this.#watched.size > 0) this.#notice(transactionIdText(id));
       count += 1;
     }
     this.#passed.splice(0, count);
@@ -267,13 +272,15 @@ export class ApplyIntake {
   }
 
   #notice(id: string): void {
-    if (this.#watched.has(id)) this.#seen.push(id);
+    if (this.#watched.has(id)) this.#committed.push(id);
   }
 
-  /** Watched ids that became part of the prefix since the last call. */
-  takeSeen(): readonly string[] {
-    const seen = this.#seen;
-    if (seen.length > 0) this.#seen = [];
-    return seen;
+  /** Watched ids that became part of the prefix, or were found in it, since the last call; null: none. */
+  takeExecuted(): ExecutedIds | null {
+    if (this.#committed.length === 0 && this.#found.length === 0) return null;
+    const ids = { committed: this.#committed, found: this.#found };
+    this.#committed = [];
+    this.#found = [];
+    return ids;
   }
 }

@@ -9,6 +9,7 @@ import type {
   ApplierReport,
   ApplierState,
   ApplierStatus,
+  ExecutedIds,
   Taken,
 } from '../applier/applier-messages.ts';
 import { type PlainError, toPlain } from '../base/errors.ts';
@@ -70,7 +71,7 @@ export interface ChannelOptions {
   /** What operators have said about this channel: read whenever a thread has to be told. */
   readonly wishes: () => ChannelWishes;
   /** Transactions that operators have said something about are executed on a target. */
-  readonly onExecuted: (target: string, ids: readonly string[]) => void;
+  readonly onExecuted: (target: string, ids: ExecutedIds) => void;
 }
 
 export interface TargetSnapshot {
@@ -191,6 +192,11 @@ export class Channel {
     return status;
   }
 
+  /** The relay log is being fetched again. */
+  get resyncing(): boolean {
+    return this.#machine.resyncCause !== null;
+  }
+
   targetLives(target: number): boolean {
     return this.#machine.targets[target]?.life === 'live';
   }
@@ -210,7 +216,7 @@ export class Channel {
     const host = this.#appliers[target];
     if (host === null || host === undefined) return Promise.resolve(null);
     const config = this.#config.targets[target]!;
-    const settings = applierSettings(config, this.#wishesOf(config.name));
+    const settings = applierSettings(config, this.wishesOf(config.name));
     return this.#answers[target]!.ask((revision) => {
       host.post({ type: 'settings', revision, settings, about });
     }, TAKEN_MS);
@@ -233,7 +239,7 @@ export class Channel {
     return Promise.all(config.targets.map((_, index) => this.govern(index)));
   }
 
-  #wishesOf(target: string): TargetWishes {
+  wishesOf(target: string): TargetWishes {
     return targetWishes([this.#options.wishes()], this.name, target);
   }
 
@@ -267,7 +273,7 @@ export class Channel {
         status: seen.status,
         fresh: status !== null,
         delayMs: target.delayMs,
-        wishes: this.#wishesOf(target.name),
+        wishes: this.wishesOf(target.name),
       };
     });
     return {
@@ -293,7 +299,7 @@ export class Channel {
   }
 
   #longestDelayMs(): number {
-    const delays = this.#config.targets.map(({ name, delayMs }) => this.#wishesOf(name).delayMs ?? delayMs);
+    const delays = this.#config.targets.map(({ name, delayMs }) => this.wishesOf(name).delayMs ?? delayMs);
     return Math.max(0, ...delays);
   }
 
@@ -423,7 +429,7 @@ export class Channel {
     const host: ApplierHost = new ThreadHost({
       entry: entries.applier,
       name: `${config.name}/${target.name}`,
-      workerData: applierOptions(config, target, this.#wishesOf(target.name), this.#surroundings()),
+      workerData: applierOptions(config, target, this.wishesOf(target.name), this.#surroundings()),
       onReport: (report) => {
         if (report.type === 'log') log[report.level](report.message, report.facts);
         else if (report.type === 'state') seen.state = report.state;
@@ -432,7 +438,7 @@ export class Channel {
         } else if (report.type === 'needed-file') {
           this.#input({ type: 'needed-file', target: index, fileNumber: report.fileNumber });
         } else if (report.type === 'taken') answers.answered(report);
-        else if (report.type === 'control-executed') onExecuted(target.name, report.ids);
+        else if (report.type === 'control-executed') onExecuted(target.name, report);
       },
       onEnded: (cause, died) => {
         this.#appliers[index] = null;

@@ -8,12 +8,9 @@
  * by whoever did not hear the answer. What an applier says came too late (the transaction is executed or in flight) is taken back
  * out of the document and refused: nothing is done.
  */
-import type { Taken } from '../applier/applier-messages.ts';
+import type { ExecutedIds, Taken } from '../applier/applier-messages.ts';
 import { MillraceError, toPlain } from '../base/errors.ts';
 import type { Logger } from '../base/runtime.ts';
-import { parsePositionSet } from '../binlog/position-set.ts';
-import { parseTransactionIdText } from '../binlog/transaction-id.ts';
-import { findTransaction } from '../relay/relay-log-search.ts';
 import type { AuditEntry, AuditLog } from './audit-log.ts';
 import type { Channel } from './channel.ts';
 import {
@@ -26,6 +23,15 @@ import {
   withExecuted,
   withTarget,
 } from './control-document.ts';
+import {
+  isExecuted,
+  lateness,
+  type Placed,
+  requireKind,
+  requireWaiting,
+  tooMany,
+  untilPassed,
+} from './control-refusals.ts';
 import type { ControlRequest, RequestOf } from './control-requests.ts';
 import type { ControlStore } from './control-store.ts';
 import { durationText, stateText, untilText } from './control-words.ts';
@@ -52,8 +58,6 @@ export interface ControlDeskOptions {
   readonly log: Logger;
 }
 
-type Placed = { readonly channel: Channel; readonly index: number; readonly target: string };
-
 export class ControlDesk {
   readonly #options: ControlDeskOptions;
   #last: Promise<unknown> = Promise.resolve();
@@ -75,20 +79,23 @@ export class ControlDesk {
   }
 
   /** An applier says that these are executed. */
-  executed(channel: string, target: string, ids: readonly string[]): void {
+  executed(channel: string, target: string, { committed, found }: ExecutedIds): void {
     const { store, audit, log } = this.#options;
-    const next = withExecuted(store.document, channel, target, new Set(ids));
+    const next = withExecuted(store.document, channel, target, new Set([...committed, ...found]));
     if (next === store.document) return;
     try {
       const { skipped } = targetWishes(store.document, channel, target);
       for (const { id, reason } of pending(skipped)) {
-        if (ids.includes(id)) audit.append({ outcome: 'skipped', channel, target, id, reason });
+        if (!committed.includes(id) && !found.includes(id)) continue;
+        const outcome = committed.includes(id) ? 'committed empty' : 'found executed on the target';
+        audit.append({ verb: 'skip', channel, target, id, reason, outcome });
+        log.info('a transaction was to be skipped', { channel, target, transaction: id, outcome });
       }
       store.write(next);
     } catch (error) {
       // It is told again at the next connect; until then it only counts as pending.
       const { message, code } = toPlain(error);
-      log.error('what operators have said could not be written down', {
+      log.error('what became of the operators’ wishes could not be written down', {
         channel,
         target,
         code,
@@ -198,8 +205,7 @@ export class ControlDesk {
     const { channel, index, target } = placed;
     const before = await channel.applierStatus(index);
     const { until } = this.#wishes(placed);
-    // Paused as well, it is not told apart from one that was not reached: then it holds on.
-    const reached = until !== null && before?.gate.is === 'until';
+    const reached = until !== null && before?.untilReached === true;
     const { changed, taken } = await this.#change(request, placed, {
       paused: false,
       ...(reached ? { until: null } : {}),
@@ -252,7 +258,7 @@ export class ControlDesk {
         `${id} ${what} on ${target} already, reason: ${before.reason}`,
       );
     }
-    await this.#mustWait(placed, id);
+    await requireWaiting(placed, id);
     if (pending(skipped).length >= PENDING_MAX) throw tooMany(target, 'skipped');
     const { taken } = await this.#change(
       request,
@@ -283,7 +289,7 @@ export class ControlDesk {
       const what = before.executed ? 'and executed' : 'already';
       return this.#answer(request, placed, false, null, `${id} is approved for ${target} ${what}`);
     }
-    await this.#mustWait(placed, id);
+    await requireWaiting(placed, id);
     if (pending(approved).length >= PENDING_MAX) throw tooMany(target, 'approved');
     const wasSkipped = skipped.some((each) => each.id === id);
     const { taken } = await this.#change(
@@ -311,8 +317,8 @@ export class ControlDesk {
     const { channel, index, target } = placed;
     const { until } = request;
     if (until !== null && until.is !== 'time') {
-      this.#checkKind(channel, until.id);
-      if (await this.#isExecuted(placed, until.id)) throw untilPassed(target, untilText(until));
+      requireKind(channel, until.id);
+      if (await isExecuted(placed, until.id)) throw untilPassed(target, untilText(until));
     }
     const { changed, taken } = await this.#change(request, placed, { until }, { until });
     if (until === null)
@@ -327,37 +333,6 @@ export class ControlDesk {
       changed,
       taken,
       `${target} stops ${untilText(until)}${paused}${stopped}`,
-    );
-  }
-
-  /** Throws when the transaction is executed on the target, or not in the relay log. */
-  async #mustWait(placed: Placed, id: string): Promise<void> {
-    const { channel, target } = placed;
-    this.#checkKind(channel, id);
-    if (await this.#isExecuted(placed, id)) throw tooLate(id, target);
-    const found = await findTransaction(channel.relayDir, channel.published, parseTransactionIdText(id));
-    if (found !== null) return;
-    throw new MillraceError('NOT_POSSIBLE', `${id} is not in the relay log of ${channel.name}`, {
-      hint: 'Look it up with `millrace events`.',
-    });
-  }
-
-  #checkKind({ name, kind }: Channel, id: string): void {
-    const parsed = parseTransactionIdText(id);
-    if (kind === null || parsed.kind === kind) return;
-    const ways = { gtid: 'GTIDs like uuid:7', mariadb: 'GTIDs like 0-1-7', position: 'FILE:POS' };
-    throw new MillraceError(
-      'MALFORMED_POSITION',
-      `the source of ${name} names its transactions by ${ways[kind]}, not as ${id}`,
-    );
-  }
-
-  async #isExecuted({ channel, index }: Placed, id: string): Promise<boolean> {
-    const status = await channel.applierStatus(index);
-    const executed = status?.executed ?? channel.executedText(index);
-    const parsed = parseTransactionIdText(id);
-    return (
-      executed !== null && parsed.kind === channel.kind && parsePositionSet(parsed.kind, executed).has(parsed)
     );
   }
 
@@ -404,6 +379,7 @@ export class ControlDesk {
       : '';
   }
 
+  /** `taken` null: no applier has heard of it; that is nothing to tell when nothing had to be said. */
   #answer(
     request: DeskRequest,
     { channel, index, target }: Placed,
@@ -412,10 +388,8 @@ export class ControlDesk {
     message: string,
   ): DeskAnswer {
     const confirmed = taken !== null || (!changed && channel.targetLives(index));
-    const later =
-      confirmed || channel.targetStopped(index)
-        ? ''
-        : '; remembered: its applier obeys as soon as it answers';
+    const silent = !confirmed && !channel.targetStopped(index) && request.do !== 'resume';
+    const later = silent ? '; remembered: its applier obeys as soon as it answers' : '';
     return {
       done: request.do,
       channel: channel.name,
@@ -425,41 +399,4 @@ export class ControlDesk {
       message: `${message}${later}`,
     };
   }
-}
-
-function lateness(taken: Taken, request: DeskRequest, target: string): MillraceError | null {
-  if (request.do === 'until' && request.until !== null && taken.untilPassed) {
-    return untilPassed(target, untilText(request.until));
-  }
-  if ((request.do === 'skip' || request.do === 'approve') && taken.passed.includes(request.id)) {
-    return tooLate(request.id, target);
-  }
-  return null;
-}
-
-function tooLate(id: string, target: string): MillraceError {
-  return new MillraceError(
-    'NOT_POSSIBLE',
-    `${id} is executed or in flight on ${target} already; nothing was changed`,
-  );
-}
-
-function untilPassed(target: string, what: string): MillraceError {
-  return new MillraceError(
-    'NOT_POSSIBLE',
-    `${target} cannot stop ${what}: that has passed; nothing was changed`,
-    {
-      hint: `millrace pause ${target} stops it where it is.`,
-    },
-  );
-}
-
-function tooMany(target: string, what: string): MillraceError {
-  return new MillraceError(
-    'NOT_POSSIBLE',
-    `${PENDING_MAX} transactions are to be ${what} on ${target} already`,
-    {
-      hint: 'Filter what should not be applied.',
-    },
-  );
 }

@@ -22,7 +22,12 @@ export interface LogOptions {
 const SECRET_KEY = /pass(word|wd|phrase)?$|secret|^key$|token|^sql$/i;
 const FACT_DEPTH_MAX = 4;
 
-export function createLogger(options: LogOptions): Logger {
+/** A log whose level may change while it is written. */
+export interface ProcessLog extends Logger {
+  setLevel(level: LogLevel): void;
+}
+
+export function createLogger(options: LogOptions): ProcessLog {
   const pretty = options.format === 'pretty';
   const sink = {
     write(line: string): void {
@@ -39,6 +44,9 @@ export function createLogger(options: LogOptions): Logger {
     sink,
   );
   return {
+    setLevel: (level) => {
+      logger.level = level;
+    },
     debug: (message, facts) => logger.debug(plainFacts(facts), message),
     info: (message, facts) => logger.info(plainFacts(facts), message),
     warn: (message, facts) => logger.warn(plainFacts(facts), message),

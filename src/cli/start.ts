@@ -11,7 +11,7 @@ import { errorLine, toPlain } from '../base/errors.ts';
 import { systemClock } from '../base/runtime.ts';
 import { builtThreadEntries } from '../channel/channel.ts';
 import { createLogger } from '../channel/log.ts';
-import { onStopSignals } from '../channel/stop-signals.ts';
+import { onSignals } from '../channel/process-signals.ts';
 import { Supervisor } from '../channel/supervisor.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
@@ -46,10 +46,14 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
   const startedWallMs = systemClock.wallMs();
   let supervisor: Supervisor | null = null;
   let stopAsked = false;
-  const removeSignals = onStopSignals(log, () => {
-    stopAsked = true;
-    supervisor?.stop();
-  });
+  const removeSignals = onSignals(
+    log,
+    () => {
+      stopAsked = true;
+      supervisor?.stop();
+    },
+    () => supervisor?.reload(),
+  );
   try {
     log.info('millrace starting', { version, pid: process.pid, data_dir: config.dataDir });
     for (const warning of config.warnings) log.warn('configuration warning', { warning });
@@ -58,6 +62,8 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
       entries: builtThreadEntries(),
       log,
       clock: systemClock,
+      readAgain: () => loadConfig(config.file, terminal.env),
+      setLogLevel: (level) => log.setLevel(level),
       compose: (channels) => {
         const nowWallMs = systemClock.wallMs();
         const nowMs = systemClock.monotonicMs();

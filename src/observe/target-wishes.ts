@@ -56,7 +56,7 @@ export function targetWishesStatus(
   const gate = status?.gate ?? null;
   return {
     delay_seconds: (wishes.delayMs ?? delayMs) / 1000,
-    until: wishes.until === null ? null : untilStatus(wishes.until, gate?.is === 'until'),
+    until: wishes.until === null ? null : untilStatus(wishes.until, status?.untilReached ?? false),
     waiting: waitingStatus(status, lagTransactions),
     hold: gate?.is === 'held' ? holdStatus(gate) : null,
     skips_pending: pending(wishes.skipped).length,

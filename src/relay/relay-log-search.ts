@@ -14,15 +14,19 @@ import { fileSet, relayFiles } from './relay-log-location.ts';
 
 const SLICE_BYTES = 8 * 1024 * 1024;
 
-/** Where the transaction begins; null: the relay log does not hold it. Throws RELAY_CORRUPT, DISK. */
+/**
+ * Where the transaction begins; null: the relay log does not hold it. Before anything is published, what is on the disk counts.
+ * Throws RELAY_CORRUPT, DISK.
+ */
 export async function findTransaction(
   dir: string,
   published: PublishedEnd,
   id: TransactionId,
 ): Promise<RelayPosition | null> {
-  const fileNumber = published.read().fileNumber === 0 ? null : fileOf(dir, id);
+  const fileNumber = fileOf(dir, id);
   if (fileNumber === null) return null;
-  const cursor = RelayLogCursor.open({ dir, published, from: { fileNumber, offset: 0 } });
+  const end = published.read().fileNumber === 0 ? null : published;
+  const cursor = RelayLogCursor.open({ dir, published: end, from: { fileNumber, offset: 0 } });
   const wanted = transactionIdText(id);
   let begin: RelayPosition | null = null;
   let bytes = 0;

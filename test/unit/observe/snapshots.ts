@@ -115,6 +115,7 @@ function applierStatus(state: ApplierState): ApplierStatus {
     lastAppliedAtMs: null,
     neededFile: 7,
     gate: { is: 'open' },
+    untilReached: false,
     waiting: null,
     inFlight: 0,
   };

@@ -67,6 +67,7 @@ parentPort.on('message', (command) => {
         lastAppliedAtMs: null,
         neededFile: 1,
         gate: { is: 'open' },
+        untilReached: false,
         waiting: null,
         inFlight: 0,
       },
