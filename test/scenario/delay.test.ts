@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sourceClockPath } from '../../src/relay/source-clock-file.ts';
 import { createSourceAccount, createTargetAccount } from '../support/accounts.ts';
+import { waitUntilCaughtUp } from '../support/catching-up.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { address, channelConfig, MillraceProcess } from '../support/millrace-process.ts';
 import { startServer, type TestServer } from '../support/test-server.ts';
@@ -95,6 +97,46 @@ describe('a delayed target', () => {
     expect(before - after).toBeLessThan(120);
     clock.set(0);
     await source.restart();
+  });
+});
+
+describe('a delayed MariaDB target', () => {
+  let source: TestServer;
+  let target: TestServer;
+  let millrace: MillraceProcess;
+
+  beforeAll(async () => {
+    [source, target] = await Promise.all([
+      startServer({ flavour: 'mariadb', name: 'source' }),
+      startServer({ flavour: 'mariadb', name: 'target' }),
+    ]);
+    millrace = await MillraceProcess.start([
+      channelConfig({
+        source: { ...address(source), ...(await createSourceAccount(source)) },
+        target: { ...address(target), ...(await createTargetAccount(target)), delay: '2s' },
+      }),
+    ]);
+    await source.query('CREATE DATABASE later; CREATE TABLE later.t (id INT PRIMARY KEY)');
+    await waitUntilCaughtUp(source, target, { millrace });
+  });
+
+  afterAll(async () => {
+    await millrace?.remove();
+    await Promise.all([source, target].map((server) => server?.stop()));
+  });
+
+  test('counts from the end of the second that its source tells, never early', async () => {
+    for (let id = 1; id <= 5; id++) {
+      const committingMs = performance.now();
+      await source.query('INSERT INTO later.t VALUES (?)', [id]);
+      await delay(300 * id - 250);
+      let row: unknown;
+      while (row === undefined) [row] = await target.query('SELECT id FROM later.t WHERE id = ?', [id]);
+      expect(performance.now() - committingMs).toBeGreaterThanOrEqual(2_000);
+    }
+    const clock = (await millrace.channel()).source.clock as Record<string, number>;
+    expect(Math.abs(clock.offset_seconds!)).toBeLessThan(1);
+    expect(clock.age_seconds).toBeLessThan(30);
   });
 });
 
