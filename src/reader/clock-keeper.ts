@@ -139,12 +139,19 @@ export class ClockKeeper {
     this.learn(null, { ...mark, doubtful: mark.doubtful || asked?.doubtful === true });
   }
 
+  /** The relay log was opened, and ends where it ends. */
+  opened(): void {
+    this.#known.cutBack(this.#options.end());
+    this.#tell();
+  }
+
   /** The relay log was emptied. */
   restart(): void {
     this.#newest = null;
     this.#before = null;
     this.#doubtful = false;
     this.#known.restart();
+    this.#tell();
   }
 
   /** Resolves when what is known is in the file. Never rejects. */

@@ -14,6 +14,7 @@ import { MillraceError, type PlainError, toPlain } from '../base/errors.ts';
 import { type Clock, type LogFacts, type Logger, sleep } from '../base/runtime.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
+import type { RelayLogWriter } from '../relay/relay-log-writer.ts';
 import { openConnection, type WireConnection } from '../wire/connection.ts';
 import { ClockKeeper, offsetToWallMs } from './clock-keeper.ts';
 import { DumpStream } from './dump-stream.ts';
@@ -276,12 +277,18 @@ export class Reader {
 
   async #kindOfRelayLog(): Promise<PositionKind | null> {
     try {
-      return (await this.#relay.open()).kind;
+      return (await this.#openRelayLog()).kind;
     } catch (error) {
       if (!(error instanceof MillraceError) || error.code !== 'RELAY_CORRUPT') throw error;
       this.#log.warn('the relay log cannot be recovered', { cause: error.message, ...error.facts });
       return null;
     }
+  }
+
+  async #openRelayLog(): Promise<RelayLogWriter> {
+    const writer = await this.#relay.open();
+    this.#time.opened();
+    return writer;
   }
 
   async #withConnection<T>(
@@ -305,7 +312,7 @@ export class Reader {
   }
 
   async #readOn(signal: AbortSignal): Promise<void> {
-    const writer = await this.#relay.open();
+    const writer = await this.#openRelayLog();
     const source = await this.#withConnection(signal, (connection, facts) => {
       return prepareDump(connection, facts, {
         identity: this.#identity,

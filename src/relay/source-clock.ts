@@ -172,10 +172,28 @@ export class SourceClock {
     return regime !== undefined && newest.commitMs > newest.arrivedMs + regime.highMs + DRIFT_MS_MAX;
   }
 
+  /** The relay log ends at `end`: what is known of places behind it (lost in a power cut, thrown away) is about nothing. */
+  cutBack(end: RelayPosition): void {
+    if (end.fileNumber === 0) {
+      this.restart();
+      return;
+    }
+    for (
+      let last = this.#spans.at(-1);
+      last !== undefined && isBefore(end, last.end);
+      last = this.#spans.at(-1)
+    ) {
+      const before = this.#spans.at(-2);
+      if (before !== undefined && !isBefore(before.end, end)) this.#spans.pop();
+      else last.end = end;
+    }
+  }
+
   /** The relay log is emptied and will hold old transactions again: any regime may have been theirs. */
   restart(): void {
     let lowMs = this.#lowest();
     for (const span of this.#spans) if (span.lowMs !== null) lowMs = Math.min(lowMs, span.lowMs);
+    this.#spans.length = 0;
     const oldest = this.#regimes[0];
     if (oldest === undefined || lowMs >= oldest.lowMs) return;
     this.#regimes.unshift({ lowMs, highMs: lowMs, untilMs: 0 });

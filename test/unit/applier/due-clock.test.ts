@@ -346,6 +346,36 @@ describe('a delayed transaction', () => {
     );
   });
 
+  test('in a relay log that begins anew is not taken for what stood there before', () => {
+    world.look();
+    for (let i = 0; i < 3; i++) second();
+    world.pass(60_000);
+    // The operator removed the files, and what is known of the clock stayed.
+    world.clock.cutBack({ fileNumber: 0, offset: 0 });
+    world.received.length = 0;
+    world.commit();
+    world.deliver();
+    const [first] = world.received as [Committed];
+    expect(world.lateMs(first, DELAY)).toBeGreaterThanOrEqual(0);
+    world.look();
+    expect(world.lateMs(first, DELAY)).toBeGreaterThanOrEqual(0);
+    expect(world.lateMs(first, DELAY)).toBeLessThan(2);
+  });
+
+  test('behind what a power cut left of the relay log is not taken for what was lost', () => {
+    world.look();
+    for (let i = 0; i < 3; i++) second();
+    world.received.length = 15;
+    world.clock.cutBack(world.end);
+    world.pass(60_000);
+    world.commit();
+    world.deliver();
+    world.look();
+    expect(worst().early).toBeLessThan(EXACT_MS);
+    expect(worst().late).toBeLessThan(2);
+    expect(world.clock.snapshot().spans.every(({ end }) => end.offset <= world.end.offset)).toBe(true);
+  });
+
   test('what is kept does not grow with steps, losses and time', () => {
     world.look();
     for (let i = 0; i < 3 * SPANS_MAX; i++) {
