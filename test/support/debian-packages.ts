@@ -6,26 +6,23 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findOnPath } from './installed-servers.ts';
 import { mustRun, runProgram } from './program.ts';
 
-export interface DebianPackages {
+export interface PackageWish {
   readonly suite: string;
   readonly packages: readonly string[];
-  /** Of everything else that apt names as needed, this is unpacked too. */
-  readonly also: RegExp;
+  /** Of the packages that these depend on: which to take. */
+  readonly needed: (name: string) => boolean;
+  /** Room for apt's own files; removed afterwards. */
+  readonly folder: string;
+  /** Where the tree appears, whole, by rename. */
+  readonly root: string;
+  /** Before each note to people. */
+  readonly label: string;
 }
 
-export function missingDebianTools(): string[] {
-  return ['apt-get', 'dpkg-deb', 'dpkg'].filter((program) => findOnPath(program) === null);
-}
-
-/** `root` appears by rename, so it is whole or absent; `folder` holds it, and is nobody else's meanwhile. */
-export async function unpackDebianPackages(
-  wish: DebianPackages,
-  folder: string,
-  root: string,
-): Promise<void> {
+export async function fetchDebianPackages(wish: PackageWish): Promise<void> {
+  const { suite, packages, needed, folder, root, label } = wish;
   const mirror = await machineMirror();
   const started = Date.now();
   const apt = join(folder, 'apt');
@@ -35,7 +32,7 @@ export async function unpackDebianPackages(
   writeFileSync(join(apt, 'status'), '');
   const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
   const signedBy = existsSync(keyring) ? `[signed-by=${keyring}] ` : '';
-  writeFileSync(join(apt, 'etc/sources.list'), `deb ${signedBy}${mirror} ${wish.suite} main\n`);
+  writeFileSync(join(apt, 'etc/sources.list'), `deb ${signedBy}${mirror} ${suite} main\n`);
   const configuration = join(apt, 'apt.conf');
   writeFileSync(
     configuration,
@@ -48,11 +45,11 @@ export async function unpackDebianPackages(
     ].join('\n'),
   );
   const env = { ...process.env, APT_CONFIG: configuration, LC_ALL: 'C' };
-  note(`fetching ${wish.packages.join(', ')} of Debian ${wish.suite} (once)`);
+  note(label, `fetching ${packages.join(', ')} of Debian ${suite} (once)`);
   await mustRun('apt-get', ['update', '-q', '--error-on=any'], { env });
-  const plan = await mustRun('apt-get', ['install', '-y', '-q', '--print-uris', ...wish.packages], { env });
+  const plan = await mustRun('apt-get', ['install', '-y', '-q', '--print-uris', ...packages], { env });
   const archives = [...plan.matchAll(/^'[^']+' ([^_ ]+)_\S+\.deb \d+ /gm)].map((match) => match[1] ?? '');
-  const wanted = archives.filter((name) => wish.packages.includes(name) || wish.also.test(name));
+  const wanted = archives.filter((name) => packages.includes(name) || needed(name));
   const downloads = join(apt, 'downloads');
   mkdirSync(downloads, { recursive: true });
   await mustRun('apt-get', ['download', '-q', ...wanted], { env, cwd: downloads });
@@ -64,8 +61,10 @@ export async function unpackDebianPackages(
     await mustRun('dpkg-deb', ['-x', join(downloads, archive), unpacking]);
   renameSync(unpacking, root);
   rmSync(apt, { recursive: true, force: true });
-  const seconds = ((Date.now() - started) / 1000).toFixed(1);
-  note(`${wish.packages[0]} of Debian ${wish.suite} is unpacked, ${seconds} s`);
+  note(
+    label,
+    `${packages[0]} of Debian ${suite} is unpacked, ${((Date.now() - started) / 1000).toFixed(1)} s`,
+  );
 }
 
 /** The Debian mirror that this machine's apt is configured with; MILLRACE_DEBIAN_MIRROR names another one. */
@@ -101,6 +100,6 @@ function aptSourceFiles(): string {
     .join('\n');
 }
 
-function note(text: string): void {
-  process.stderr.write(`servers: ${text}\n`);
+function note(label: string, text: string): void {
+  process.stderr.write(`${label}: ${text}\n`);
 }

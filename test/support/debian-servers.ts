@@ -1,15 +1,17 @@
 /**
- * Debian's server packages, unpacked into the cache folder (debian-packages.ts). The programs run through the unpacked
- * loader and C library, so the machine's own release does not matter.
+ * Debian's server packages, unpacked into the cache folder: no root, nothing installed, nothing changed on the machine.
+ *
+ * The packages come with the libraries they need (debian-packages.ts). The programs run through the unpacked loader and C
+ * library, so the machine's own release does not matter.
  *
  * <cache>/servers/debian-<flavour>-<suite>/root    the unpacked tree; appears by rename, so it is whole or absent
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { missingDebianTools, unpackDebianPackages } from './debian-packages.ts';
+import { fetchDebianPackages } from './debian-packages.ts';
 import { withFileLock } from './file-lock.ts';
 import { type Installation, parseVersion, programNames } from './installation.ts';
-import { hasBootstrapFiles } from './installed-servers.ts';
+import { findOnPath, hasBootstrapFiles } from './installed-servers.ts';
 import { LocalServer } from './local-server.ts';
 import { mustRun } from './program.ts';
 import { cacheFolder } from './repository.ts';
@@ -48,7 +50,7 @@ const NEEDED =
 export const debianServers: ServerProvider = {
   name: 'debian',
   async prepare(wish) {
-    const missing = missingDebianTools();
+    const missing = ['apt-get', 'dpkg-deb', 'dpkg'].filter((program) => findOnPath(program) === null);
     if (missing.length > 0) return { unavailable: `this machine has no ${missing.join(', ')}` };
     const source = pickSource(wish);
     if (source === null)
@@ -58,7 +60,15 @@ export const debianServers: ServerProvider = {
     const root = join(folder, 'root');
     if (!existsSync(root)) {
       await withFileLock(join(folder, 'lock'), async () => {
-        if (!existsSync(root)) await unpackDebianPackages({ ...source, also: NEEDED }, folder, root);
+        if (existsSync(root)) return;
+        await fetchDebianPackages({
+          suite: source.suite,
+          packages: source.packages,
+          needed: (name) => NEEDED.test(name),
+          folder,
+          root,
+          label: 'servers',
+        });
       });
     }
     const build = await installation(source, folder, root);

@@ -6,8 +6,9 @@
  */
 import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { missingDebianTools, unpackDebianPackages } from './debian-packages.ts';
+import { fetchDebianPackages } from './debian-packages.ts';
 import { withFileLock } from './file-lock.ts';
+import { findOnPath } from './installed-servers.ts';
 import { cacheFolder, temporaryFolder } from './repository.ts';
 
 const LIBRARY = 'libfaketimeMT.so.1';
@@ -51,7 +52,7 @@ async function findLibrary(): Promise<string> {
   if (named !== undefined) return named;
   const installed = findBelow('/usr/lib');
   if (installed !== null) return installed;
-  const missing = missingDebianTools();
+  const missing = ['apt-get', 'dpkg-deb', 'dpkg'].filter((program) => findOnPath(program) === null);
   if (missing.length > 0) {
     throw new Error(
       `no ${LIBRARY}: set FAKETIME_LIBRARY, or install libfaketime (${missing.join(', ')} is missing)`,
@@ -61,7 +62,14 @@ async function findLibrary(): Promise<string> {
   const root = join(folder, 'root');
   await withFileLock(join(folder, 'lock'), async () => {
     if (existsSync(root)) return;
-    await unpackDebianPackages({ suite: SUITE, packages: ['libfaketime'], also: /^$/ }, folder, root);
+    await fetchDebianPackages({
+      suite: SUITE,
+      packages: ['libfaketime'],
+      needed: () => false,
+      folder,
+      root,
+      label: 'clocks',
+    });
   });
   const unpacked = findBelow(join(root, 'usr/lib'));
   if (unpacked === null) throw new Error(`Debian's libfaketime has no ${LIBRARY}`);

@@ -255,8 +255,30 @@ describe('a delayed transaction', () => {
     // From the future, as far as is known.
     expect(last()).toBeNull();
     world.look();
+    // It was committed by now; since when is not known.
+    expect(last()).toBeNull();
+    second();
+    second();
     expect(last()).toBeGreaterThanOrEqual(0);
     expect(last()).toBeLessThan(10);
+  });
+
+  test('has an age that is never below the truth, whatever was set while we were away', () => {
+    world.look();
+    second();
+    world.goOffline();
+    world.commit();
+    world.pass(5 * HOUR);
+    world.stepSource(-HOUR);
+    world.goOnline();
+    world.deliver();
+    world.look();
+    const backlog = world.received.at(-1)!;
+    const age = world.due.ageMs(backlog);
+    if (age !== null) expect(age).toBeGreaterThanOrEqual(5 * HOUR);
+    second();
+    second();
+    expect(world.due.ageMs(world.received.at(-1)!)).toBeLessThan(2);
   });
 
   test('whole seconds of a statement count from their end', () => {
