@@ -24,8 +24,15 @@ import { type Collations, convertText, readCollations } from '../target/collatio
 import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import { type Gate, OPEN } from './admission.ts';
-import type { ApplierOptions, ApplierSettings, ExecutedIds, Waiting } from './applier-messages.ts';
-import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
+import type {
+  ApplierOptions,
+  ApplierSettings,
+  ExecutedIds,
+  Lateness,
+  LatenessQuestion,
+  Waiting,
+} from './applier-messages.ts';
+import { ApplyIntake, type Filled } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import { ApplyWorker } from './apply-worker.ts';
 import { SourceDueClock } from './due-clock.ts';
@@ -80,6 +87,8 @@ export class ApplierRun {
   readonly #idle: ApplyWorker[] = [];
   readonly #scheduler: ApplyScheduler<Transaction>;
   #closing = false;
+  /** An operator's request is being written down. */
+  #frozen = false;
   #wake: () => void = () => {};
   #failure: unknown = null;
   readonly #tableMaps = new TableMapCache();
@@ -180,7 +189,8 @@ export class ApplierRun {
 
   /** Connects and takes the target over. Returns what the target has executed. */
   async start(): Promise<PositionSet> {
-    const target = await takeTargetOver(this.#options, this.#kind, this.#broken.signal, this.#log);
+    const options = { ...this.#options, ...this.#settings.current };
+    const target = await takeTargetOver(options, this.#kind, this.#broken.signal, this.#log);
     this.#target = target;
     this.#intake = new ApplyIntake(target.executed, this.#settings.current, {
       kind: this.#kind,
@@ -326,14 +336,19 @@ export class ApplierRun {
 
   // ---- what the operator wants
 
+  /** Nothing new starts until the next `take`. Null: the target is not connected, nobody can tell. */
+  freeze(question: LatenessQuestion): Lateness | null {
+    this.#frozen = true;
+    return this.#intake?.lateness(question) ?? null;
+  }
+
   /**
-   * The wishes hold from here on, up to the border of what is in flight; changed rules and guards when that is committed. Then
-   * `taken` is called, with which of the transactions asked `about` are executed or in flight already.
+   * The wishes hold from here on, for everything that has not started; changed rules and guards when what has started is
+   * committed. Then `taken` is called.
    */
-  take(settings: ApplierSettings, about: readonly string[], taken: (answer: Lateness) => void): void {
-    this.#intake?.takeBack();
-    const answer = this.#intake?.lateness(settings.control, about) ?? { passed: [], untilPassed: false };
-    this.#settings.take(settings, this.#scheduler.inFlight === 0, () => taken(answer));
+  take(settings: ApplierSettings, taken: () => void): void {
+    this.#frozen = false;
+    this.#settings.take(settings, this.#scheduler.inFlight === 0, taken);
     if (!this.#settings.draining) this.#intake?.admitBy(settings);
     this.#wake();
   }
@@ -367,7 +382,7 @@ export class ApplierRun {
       if (stopping && this.#scheduler.inFlight === 0) return;
       // Read before the relay log is: what is published after this ends the wait at once.
       const seen = this.#published.read();
-      const closed = stopping || this.#drains();
+      const closed = stopping || this.#frozen || this.#drains();
       const filled = closed ? 'full' : intake.fill();
       if (!closed) this.#dispatch();
       this.#tellExecuted();

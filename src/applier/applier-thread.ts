@@ -11,7 +11,6 @@ import { OPEN } from './admission.ts';
 import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from './applier-machine.ts';
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
 import { ApplierRun, type RunCounters } from './applier-run.ts';
-import type { Lateness } from './apply-intake.ts';
 
 const NEEDED_FILE_MS = 1000;
 
@@ -36,6 +35,8 @@ class ApplierThread {
   #lastError: PlainError | null = null;
   #timer: NodeJS.Timeout | undefined;
   #neededFile = 0;
+  /** An operator's request is being written down: a life that begins now begins with waiting for it. */
+  #frozen = false;
 
   constructor(options: ApplierOptions, port: ThreadPort<ApplierCommand, ApplierReport>) {
     this.#options = options;
@@ -55,6 +56,12 @@ class ApplierThread {
         this.#kind = command.kind;
         this.#step({ is: 'start' });
         return;
+      case 'freeze': {
+        this.#frozen = true;
+        const lateness = this.#run?.freeze(command) ?? null;
+        this.#port.post({ type: 'frozen', revision: command.revision, lateness });
+        return;
+      }
       case 'settings':
         this.#takeSettings(command);
         return;
@@ -71,11 +78,12 @@ class ApplierThread {
     }
   }
 
-  #takeSettings({ revision, settings, about }: Extract<ApplierCommand, { type: 'settings' }>): void {
+  #takeSettings({ revision, settings }: Extract<ApplierCommand, { type: 'settings' }>): void {
     this.#options = { ...this.#options, ...settings };
-    const taken = (answer: Lateness): void => this.#port.post({ type: 'taken', revision, ...answer });
-    if (this.#run === null) taken({ passed: [], untilPassed: false });
-    else this.#run.take(settings, about, taken);
+    this.#frozen = false;
+    const taken = (): void => this.#port.post({ type: 'taken', revision });
+    if (this.#run === null) taken();
+    else this.#run.take(settings, taken);
   }
 
   #step(input: ApplierInput): void {
@@ -112,6 +120,7 @@ class ApplierThread {
       this.#port.post({ type: 'control-executed', ...ids });
     });
     this.#run = run;
+    if (this.#frozen) run.freeze({ about: [], until: null });
     let error: PlainError | null = null;
     try {
       const executed = await run.start();

@@ -21,7 +21,7 @@ import {
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
 import type { Executed } from '../target/progress.ts';
 import { Admission, type Gate, OPEN } from './admission.ts';
-import type { ApplierSettings, ExecutedIds, Taken } from './applier-messages.ts';
+import type { ApplierSettings, ExecutedIds, Lateness, LatenessQuestion } from './applier-messages.ts';
 import type { ApplyScheduler } from './apply-scheduler.ts';
 import type { DueClock } from './due-clock.ts';
 import type { GuardScout } from './guard-scout.ts';
@@ -46,9 +46,6 @@ export interface IntakeSurroundings {
   /** Asked at each change of the settings. Null: no guard is on. */
   scout(): GuardScout | null;
 }
-
-/** Whether wishes about transactions came too late. */
-export type Lateness = Omit<Taken, 'revision'>;
 
 /** An entry of what is to become part of the executed prefix: not before `after` transactions are all committed. */
 interface Passed {
@@ -92,6 +89,7 @@ export class ApplyIntake {
   #watched: ReadonlySet<string> = new Set();
   #committed: string[] = [];
   #found: string[] = [];
+  #missing: string[] = [];
 
   /** `executed`: what the target had when it was taken over; not changed. */
   constructor(executed: Executed, settings: ApplierSettings, around: IntakeSurroundings) {
@@ -101,6 +99,7 @@ export class ApplyIntake {
     this.prefix = executed.set.clone();
     this.#admission = this.#admissionBy(settings);
     this.#watch(settings.control);
+    this.#missing = [...executed.settled].filter((id) => !this.#isExecuted(id));
   }
 
   readFrom(source: TransactionSource): void {
@@ -109,7 +108,7 @@ export class ApplyIntake {
 
   /** From now on, also for what was admitted before and has not started. */
   admitBy(settings: ApplierSettings): void {
-    this.takeBack();
+    this.#takeBack();
     this.#admission = this.#admissionBy(settings);
     this.#watch(settings.control);
   }
@@ -129,8 +128,9 @@ export class ApplyIntake {
     for (const id of this.#watched) if (!before.has(id) && this.#isExecuted(id)) this.#found.push(id);
   }
 
-  /** Which of the transactions that are asked about, and whether what `until` names, are executed or in flight. */
-  lateness({ until }: TargetControl, about: readonly string[]): Lateness {
+  /** True as long as nothing more is admitted. What was admitted and has not started is taken back, and does not count. */
+  lateness({ until, about }: LatenessQuestion): Lateness {
+    this.#takeBack();
     const isPassed = (id: string): boolean => this.isPassed(parseTransactionIdText(id));
     const untilPassed =
       until !== null && (until.is === 'time' ? this.#isTimePassed(until.ms) : isPassed(until.id));
@@ -241,7 +241,7 @@ export class ApplyIntake {
   }
 
   /** What was admitted and has not started is decided upon again. */
-  takeBack(): void {
+  #takeBack(): void {
     const back = this.#scheduler.takeBack();
     if (back.length === 0) return;
     this.#admitted -= back.length;
@@ -275,12 +275,13 @@ export class ApplyIntake {
     if (this.#watched.has(id)) this.#committed.push(id);
   }
 
-  /** Watched ids that became part of the prefix, or were found in it, since the last call; null: none. */
+  /** What became of watched ids since the last call; null: nothing. */
   takeExecuted(): ExecutedIds | null {
-    if (this.#committed.length === 0 && this.#found.length === 0) return null;
-    const ids = { committed: this.#committed, found: this.#found };
+    const ids = { committed: this.#committed, found: this.#found, missing: this.#missing };
+    if (ids.committed.length + ids.found.length + ids.missing.length === 0) return null;
     this.#committed = [];
     this.#found = [];
+    this.#missing = [];
     return ids;
   }
 }

@@ -1,19 +1,25 @@
 /**
  * Where operators' requests are decided and carried out: pause, resume, delay, skip, approve, until.
  *
- *   check → audit log → control document → applier → answer
+ *   check → freeze the applier → audit log → control document → applier → answer
  *
- * One request after the other. What a request changes is durable before any thread hears of it, and before it is answered; an
- * applier that is not there obeys when it comes. A request that was carried out already is answered as done, so it may be sent again
- * by whoever did not hear the answer. What an applier says came too late (the transaction is executed or in flight) is taken back
- * out of the document and refused: nothing is done.
+ * One request after the other. What a request changes is durable before any thread hears of it, and before it is answered. Where it
+ * is about transactions, the applier first says whether they are executed or in flight (then it is refused, and nothing is done) and
+ * starts nothing new until the rest is done: so a skip that stands in the document was heard in time, and whatever the process that
+ * hears it next finds executed was executed empty.
+ *
+ * An applier that is not connected cannot say that; it obeys when it is, and tells then what had come too late (`confirmed` is false
+ * until then). A request that was carried out already is answered as done, so it may be sent again by whoever did not hear the
+ * answer.
  */
-import type { ExecutedIds, Taken } from '../applier/applier-messages.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { ExecutedIds } from '../applier/applier-messages.ts';
 import { MillraceError, toPlain } from '../base/errors.ts';
 import type { Logger } from '../base/runtime.ts';
 import type { AuditEntry, AuditLog } from './audit-log.ts';
 import type { Channel } from './channel.ts';
 import {
+  cameTooLate,
   channelWishes,
   PENDING_MAX,
   pending,
@@ -25,10 +31,12 @@ import {
 } from './control-document.ts';
 import {
   isExecuted,
-  lateness,
   type Placed,
+  questionOf,
+  refusalOf,
   requireKind,
   requireWaiting,
+  tooLate,
   tooMany,
   untilPassed,
 } from './control-refusals.ts';
@@ -58,6 +66,9 @@ export interface ControlDeskOptions {
   readonly log: Logger;
 }
 
+type Change = Partial<Omit<TargetWishes, 'name'>>;
+type Outcome = Pick<DeskAnswer, 'changed' | 'confirmed'>;
+
 export class ControlDesk {
   readonly #options: ControlDeskOptions;
   #last: Promise<unknown> = Promise.resolve();
@@ -79,17 +90,23 @@ export class ControlDesk {
   }
 
   /** An applier says that these are executed. */
-  executed(channel: string, target: string, { committed, found }: ExecutedIds): void {
+  executed(channel: string, target: string, ids: ExecutedIds): void {
     const { store, audit, log } = this.#options;
-    const next = withExecuted(store.document, channel, target, new Set([...committed, ...found]));
+    const { committed, found } = ids;
+    const next = withExecuted(store.document, channel, target, ids);
     if (next === store.document) return;
     try {
       const { skipped } = targetWishes(store.document, channel, target);
-      for (const { id, reason } of pending(skipped)) {
+      for (const { id, reason, certain } of pending(skipped)) {
         if (!committed.includes(id) && !found.includes(id)) continue;
-        const outcome = committed.includes(id) ? 'committed empty' : 'found executed on the target';
+        const outcome = certain || committed.includes(id) ? 'skipped' : 'came too late';
         audit.append({ verb: 'skip', channel, target, id, reason, outcome });
-        log.info('a transaction was to be skipped', { channel, target, transaction: id, outcome });
+        log[outcome === 'skipped' ? 'info' : 'warn']('a transaction was to be skipped', {
+          channel,
+          target,
+          transaction: id,
+          outcome,
+        });
       }
       store.write(next);
     } catch (error) {
@@ -189,16 +206,12 @@ export class ControlDesk {
   }
 
   async #pause(request: RequestOf<'pause'>, placed: Placed): Promise<DeskAnswer> {
-    const { changed, taken } = await this.#change(request, placed, { paused: true });
-    const inFlight = (await placed.channel.applierStatus(placed.index))?.inFlight ?? 0;
+    const { channel, index, target } = placed;
+    const outcome = await this.#change(request, placed, { paused: true });
+    const inFlight = (await channel.applierStatus(index))?.inFlight ?? 0;
     const after = inFlight === 0 ? '' : `; ${inFlight} transactions in flight are finished first`;
-    return this.#answer(
-      request,
-      placed,
-      changed,
-      taken,
-      `${placed.target} is paused${after}; millrace resume ${placed.target} goes on`,
-    );
+    const message = `${target} is paused${after}; millrace resume ${target} goes on`;
+    return this.#answer(request, placed, outcome, message);
   }
 
   async #resume(request: RequestOf<'resume'>, placed: Placed): Promise<DeskAnswer> {
@@ -206,39 +219,33 @@ export class ControlDesk {
     const before = await channel.applierStatus(index);
     const { until } = this.#wishes(placed);
     const reached = until !== null && before?.untilReached === true;
-    const { changed, taken } = await this.#change(request, placed, {
-      paused: false,
-      ...(reached ? { until: null } : {}),
-    });
+    const change = { paused: false, ...(reached ? { until: null } : {}) };
+    const { changed, confirmed } = await this.#change(request, placed, change);
     const restarted = channel.targetStopped(index);
     if (restarted) channel.resume(index);
     const rest = until === null || reached ? '' : `, until ${untilText(until)}`;
     const message = restarted
       ? `${target} is started again${rest}`
       : `${target} goes on${rest}${stateText(await channel.applierStatus(index))}`;
-    return this.#answer(request, placed, changed || restarted, taken, message);
+    return this.#answer(request, placed, { changed: changed || restarted, confirmed }, message);
   }
 
   async #delay(request: RequestOf<'delay'>, placed: Placed): Promise<DeskAnswer> {
     const { channel, index, target } = placed;
-    const tooLong = channel.tooLong(request.ms ?? channel.config.targets[index]!.delayMs);
+    const { ms } = request;
+    const tooLong = channel.tooLong(ms ?? channel.config.targets[index]!.delayMs);
     if (tooLong !== null) {
       throw new MillraceError('DISK_FULL', tooLong, {
         hint: 'Nothing was changed. Put data_dir on a larger disk, or take a shorter delay.',
       });
     }
-    const { changed, taken } = await this.#change(
-      request,
-      placed,
-      { delayMs: request.ms },
-      { delay_ms: request.ms },
-    );
-    const configured = channel.config.targets[index]!.delayMs;
+    const outcome = await this.#change(request, placed, { delayMs: ms }, { delay_ms: ms });
+    const configured = durationText(channel.config.targets[index]!.delayMs);
     const message =
-      request.ms === null
-        ? `${target} is delayed by ${durationText(configured)}, as configured`
-        : `${target} is delayed by ${durationText(request.ms)} (configured: ${durationText(configured)}); millrace delay ${target} configured goes back to that`;
-    return this.#answer(request, placed, changed, taken, message);
+      ms === null
+        ? `${target} is delayed by ${configured}, as configured`
+        : `${target} is delayed by ${durationText(ms)} (configured: ${configured}); millrace delay ${target} configured goes back to that`;
+    return this.#answer(request, placed, outcome, message);
   }
 
   // ---- skip, approve, until
@@ -249,35 +256,20 @@ export class ControlDesk {
     const { approved, skipped } = this.#wishes(placed);
     const before = skipped.find((each) => each.id === id);
     if (before !== undefined) {
+      if (cameTooLate(before)) throw tooLate(id, target);
       const what = before.executed ? 'was skipped' : 'is to be skipped';
-      return this.#answer(
-        request,
-        placed,
-        false,
-        null,
-        `${id} ${what} on ${target} already, reason: ${before.reason}`,
-      );
+      const message = `${id} ${what} on ${target} already, reason: ${before.reason}`;
+      return this.#answer(request, placed, { changed: false, confirmed: before.certain }, message);
     }
     await requireWaiting(placed, id);
     if (pending(skipped).length >= PENDING_MAX) throw tooMany(target, 'skipped');
-    const { taken } = await this.#change(
-      request,
-      placed,
-      {
-        skipped: [...skipped, { id, reason, executed: false }],
-        approved: approved.filter((each) => each.id !== id),
-      },
-      { id, reason },
-      [id],
-    );
-    const next = this.#whatNext(placed);
-    return this.#answer(
-      request,
-      placed,
-      true,
-      taken,
-      `${id} is skipped on ${target}: committed as an empty transaction in its turn${next}`,
-    );
+    const change = (certain: boolean): Change => ({
+      skipped: [...skipped, { id, reason, executed: false, certain }],
+      approved: approved.filter((each) => each.id !== id),
+    });
+    const outcome = await this.#change(request, placed, change, { id, reason });
+    const message = `${id} is skipped on ${target}: committed as an empty transaction in its turn`;
+    return this.#answer(request, placed, outcome, `${message}${this.#whatNext(placed)}`);
   }
 
   async #approve(request: RequestOf<'approve'>, placed: Placed): Promise<DeskAnswer> {
@@ -286,85 +278,74 @@ export class ControlDesk {
     const { approved, skipped } = this.#wishes(placed);
     const before = approved.find((each) => each.id === id);
     if (before !== undefined) {
-      const what = before.executed ? 'and executed' : 'already';
-      return this.#answer(request, placed, false, null, `${id} is approved for ${target} ${what}`);
+      const message = `${id} is approved for ${target} ${before.executed ? 'and executed' : 'already'}`;
+      return this.#answer(request, placed, { changed: false, confirmed: true }, message);
     }
     await requireWaiting(placed, id);
     if (pending(approved).length >= PENDING_MAX) throw tooMany(target, 'approved');
-    const wasSkipped = skipped.some((each) => each.id === id);
-    const { taken } = await this.#change(
-      request,
-      placed,
-      {
-        approved: [...approved, { id, executed: false }],
-        skipped: skipped.filter((each) => each.id !== id),
-      },
-      { id },
-      [id],
-    );
-    const instead = wasSkipped ? ', and is no longer skipped' : '';
-    const next = this.#whatNext(placed);
-    return this.#answer(
-      request,
-      placed,
-      true,
-      taken,
-      `${id} is approved for ${target}: no guard holds it${instead}${next}`,
-    );
+    const instead = skipped.some((each) => each.id === id) ? ', and is no longer skipped' : '';
+    const change = {
+      approved: [...approved, { id, executed: false }],
+      skipped: skipped.filter((each) => each.id !== id),
+    };
+    const outcome = await this.#change(request, placed, change, { id });
+    const message = `${id} is approved for ${target}: no guard holds it${instead}`;
+    return this.#answer(request, placed, outcome, `${message}${this.#whatNext(placed)}`);
   }
 
   async #until(request: RequestOf<'until'>, placed: Placed): Promise<DeskAnswer> {
-    const { channel, index, target } = placed;
+    const { channel, target } = placed;
     const { until } = request;
     if (until !== null && until.is !== 'time') {
       requireKind(channel, until.id);
       if (await isExecuted(placed, until.id)) throw untilPassed(target, untilText(until));
     }
-    const { changed, taken } = await this.#change(request, placed, { until }, { until });
-    if (until === null)
-      return this.#answer(request, placed, changed, taken, `${target} goes on without an until`);
+    const outcome = await this.#change(request, placed, { until }, { until });
+    if (until === null) return this.#answer(request, placed, outcome, `${target} goes on without an until`);
     const paused = this.#wishes(placed).paused
       ? `; it is paused: millrace resume ${target} lets it go there`
       : '';
-    const stopped = channel.targetStopped(index) ? this.#whatNext(placed) : '';
-    return this.#answer(
-      request,
-      placed,
-      changed,
-      taken,
-      `${target} stops ${untilText(until)}${paused}${stopped}`,
-    );
+    const message = `${target} stops ${untilText(until)}${paused}${this.#whatNext(placed)}`;
+    return this.#answer(request, placed, outcome, message);
   }
 
   // ---- carrying out
 
   /**
-   * Audit log, document, applier, in this order. Throws when the applier says that it comes too late, and then it is undone.
-   * `taken` null: no applier has heard of it yet.
+   * Asks the applier whether it comes too late, and keeps it waiting; then audit log, document, applier. Throws when it does come
+   * too late, and when it cannot be written down: nothing is changed then.
    */
   async #change(
     request: DeskRequest,
     placed: Placed,
-    change: Partial<Omit<TargetWishes, 'name'>>,
+    change: Change | ((certain: boolean) => Change),
     facts: AuditEntry = {},
-    about: readonly string[] = [],
-  ): Promise<{ readonly changed: boolean; readonly taken: Taken | null }> {
+  ): Promise<Outcome> {
     const { store } = this.#options;
     const { channel, index, target } = placed;
     const before = this.#wishes(placed);
-    const keys = Object.keys(change) as (keyof typeof change)[];
-    const same = keys.every((key) => JSON.stringify(before[key]) === JSON.stringify(change[key]));
-    if (same) return { changed: false, taken: null };
-    this.#audit(request, channel.name, { target, ...facts });
-    store.write(withTarget(store.document, channel.name, target, change));
-    const taken = await channel.govern(index, about);
-    const refusal = taken === null ? null : lateness(taken, request, target);
-    if (refusal === null) return { changed: true, taken };
-    const undo = Object.fromEntries(keys.map((key) => [key, before[key]]));
-    store.write(withTarget(store.document, channel.name, target, undo));
-    await channel.govern(index);
-    this.#audit(request, channel.name, { target, ...facts, outcome: 'refused', cause: refusal.message });
-    throw refusal;
+    const isSame = (wanted: Change): boolean =>
+      Object.entries(wanted).every(([key, value]) => isDeepStrictEqual(before[key as keyof Change], value));
+    if (typeof change !== 'function' && isSame(change))
+      return { changed: false, confirmed: channel.targetLives(index) };
+    let certain = true;
+    try {
+      const question = questionOf(request);
+      if (question !== null) {
+        const lateness = await channel.freeze(index, question);
+        certain = lateness !== null;
+        const refusal = lateness === null ? null : refusalOf(lateness, request, target);
+        if (refusal !== null) throw refusal;
+      }
+      this.#audit(request, channel.name, { target, ...facts });
+      const wanted = typeof change === 'function' ? change(certain) : change;
+      store.write(withTarget(store.document, channel.name, target, wanted));
+    } catch (error) {
+      await channel.govern(index);
+      throw error;
+    }
+    const heard = await channel.govern(index);
+    return { changed: true, confirmed: heard && certain };
   }
 
   #audit({ do: verb, by }: DeskRequest, channel: string, facts: AuditEntry): void {
@@ -379,17 +360,14 @@ export class ControlDesk {
       : '';
   }
 
-  /** `taken` null: no applier has heard of it; that is nothing to tell when nothing had to be said. */
   #answer(
     request: DeskRequest,
     { channel, index, target }: Placed,
-    changed: boolean,
-    taken: Taken | null,
+    { changed, confirmed }: Outcome,
     message: string,
   ): DeskAnswer {
-    const confirmed = taken !== null || (!changed && channel.targetLives(index));
     const silent = !confirmed && !channel.targetStopped(index) && request.do !== 'resume';
-    const later = silent ? '; remembered: its applier obeys as soon as it answers' : '';
+    const later = silent ? '; remembered: its applier is not connected, and obeys when it is' : '';
     return {
       done: request.do,
       channel: channel.name,

@@ -2,7 +2,7 @@
  * Why a request about a transaction cannot be carried out: it is executed, in flight, or nowhere in the relay log. Each is one line
  * that says that nothing was changed.
  */
-import type { Taken } from '../applier/applier-messages.ts';
+import type { Lateness, LatenessQuestion } from '../applier/applier-messages.ts';
 import { MillraceError } from '../base/errors.ts';
 import { parsePositionSet } from '../binlog/position-set.ts';
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
@@ -52,21 +52,34 @@ export async function isExecuted({ channel, index }: Placed, id: string): Promis
   return parsePositionSet(parsed.kind, executed).has(parsed);
 }
 
-/** What the applier says against a request that it was just handed; null: nothing. */
-export function lateness(taken: Taken, request: ControlRequest, target: string): MillraceError | null {
+/** What has to be asked of the applier before the request is written down; null: nothing. */
+export function questionOf(request: ControlRequest): LatenessQuestion | null {
   switch (request.do) {
     case 'until':
-      if (request.until === null || !taken.untilPassed) return null;
-      return untilPassed(target, untilText(request.until));
+      return request.until === null ? null : { about: [], until: request.until };
     case 'skip':
     case 'approve':
-      return taken.passed.includes(request.id) ? tooLate(request.id, target) : null;
+      return { about: [request.id], until: null };
     default:
       return null;
   }
 }
 
-function tooLate(id: string, target: string): MillraceError {
+/** What the applier's answer says against the request; null: nothing. */
+export function refusalOf(lateness: Lateness, request: ControlRequest, target: string): MillraceError | null {
+  switch (request.do) {
+    case 'until':
+      if (request.until === null || !lateness.untilPassed) return null;
+      return untilPassed(target, untilText(request.until));
+    case 'skip':
+    case 'approve':
+      return lateness.passed.includes(request.id) ? tooLate(request.id, target) : null;
+    default:
+      return null;
+  }
+}
+
+export function tooLate(id: string, target: string): MillraceError {
   const message = `${id} is executed or in flight on ${target} already; nothing was changed`;
   return new MillraceError('NOT_POSSIBLE', message);
 }

@@ -80,7 +80,7 @@ export class Reload {
   }
 }
 
-function remarksOn(channel: Channel, taken: readonly (object | null)[]): string[] {
+function remarksOn(channel: Channel, taken: readonly boolean[]): string[] {
   const remarks: string[] = [];
   for (const [index, { name }] of channel.config.targets.entries()) {
     const override = channel.wishesOf(name).delayMs;
@@ -88,7 +88,7 @@ function remarksOn(channel: Channel, taken: readonly (object | null)[]): string[
       const until = `millrace delay ${name} configured`;
       remarks.push(`${channel.name}.${name} stays delayed by ${durationText(override)}, until ${until}`);
     }
-    if (taken[index] === null && channel.targetLives(index)) {
+    if (!taken[index] && channel.targetLives(index)) {
       remarks.push(`${channel.name}.${name} takes new rules when what is in flight is committed`);
     }
   }

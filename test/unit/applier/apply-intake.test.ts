@@ -63,9 +63,13 @@ function settingsOf(control: Partial<TargetControl> = {}): ApplierSettings {
 
 function world(
   length: number,
-  options: { executed?: readonly number[]; control?: Partial<TargetControl> } = {},
+  options: {
+    executed?: readonly number[];
+    control?: Partial<TargetControl>;
+    settled?: readonly string[];
+  } = {},
 ) {
-  const { executed = [], control = {} } = options;
+  const { executed = [], control = {}, settled = [] } = options;
   const scheduler = new ApplyScheduler<Transaction>({
     workers: 3,
     commitOrder: 'any',
@@ -74,7 +78,7 @@ function world(
     transactionsMax: 12,
   });
   const set = parsePositionSet('gtid', executed.map(id).join(','));
-  const intake = new ApplyIntake({ set, above: new Set() }, settingsOf(control), {
+  const intake = new ApplyIntake({ set, above: new Set(), settled: new Set(settled) }, settingsOf(control), {
     kind: 'gtid',
     scheduler,
     due: { dueInMs: () => 0 },
@@ -123,7 +127,6 @@ describe('the intake', () => {
     const { intake, start } = world(30);
     intake.fill();
     start();
-    intake.takeBack();
     const control = {
       ...NO_CONTROL,
       skipped: [
@@ -131,7 +134,10 @@ describe('the intake', () => {
         { id: id(5), reason: 'in time' },
       ],
     };
-    expect(intake.lateness(control, [id(2), id(5), id(29)])).toEqual({ passed: [id(2)], untilPassed: false });
+    expect(intake.lateness({ until: null, about: [id(2), id(5), id(29)] })).toEqual({
+      passed: [id(2)],
+      untilPassed: false,
+    });
     intake.admitBy(settingsOf(control));
     intake.fill();
     expect(intake.isPassed({ kind: 'gtid', sid: UUID, gno: 5n })).toBe(true);
@@ -141,9 +147,8 @@ describe('the intake', () => {
     const { intake, start } = world(30, { executed: [1, 2] });
     intake.fill();
     start();
-    intake.takeBack();
     const passed = (until: TargetControl['until']): boolean =>
-      intake.lateness({ ...NO_CONTROL, until }, []).untilPassed;
+      intake.lateness({ until, about: [] }).untilPassed;
     expect(passed({ is: 'before', id: id(2) })).toBe(true);
     expect(passed({ is: 'after', id: id(4) })).toBe(true);
     expect(passed({ is: 'before', id: id(20) })).toBe(false);
@@ -160,8 +165,9 @@ describe('the intake', () => {
         { id: id(28), reason: 'r' },
       ],
     };
-    const { intake, scheduler, start } = world(30, { executed: [1, 2], control });
-    expect(intake.takeExecuted()).toEqual({ committed: [], found: [id(2)] });
+    const settled = [id(2), id(4)];
+    const { intake, scheduler, start } = world(30, { executed: [1, 2], control, settled });
+    expect(intake.takeExecuted()).toEqual({ committed: [], found: [id(2)], missing: [id(4)] });
     intake.fill();
     const [three, four] = start();
     scheduler.committed(four!);
@@ -169,7 +175,7 @@ describe('the intake', () => {
     expect(intake.takeExecuted()).toBeNull();
     scheduler.committed(three!);
     intake.advance();
-    expect(intake.takeExecuted()).toEqual({ committed: [id(4)], found: [] });
+    expect(intake.takeExecuted()).toEqual({ committed: [id(4)], found: [], missing: [] });
     expect(intake.takeExecuted()).toBeNull();
   });
 

@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest';
+import type { ExecutedIds } from '../../../src/applier/applier-messages.ts';
 import {
   type ControlDocument,
+  cameTooLate,
   channelWishes,
   DamagedDocument,
   documentText,
   parseDocument,
   pending,
+  type SkippedId,
   targetControl,
   targetWishes,
   withChannel,
@@ -27,7 +30,7 @@ const FULL: ControlDocument = [
         delayMs: 1_800_000,
         until: { is: 'before', id: id(9) },
         approved: [{ id: id(3), executed: true }],
-        skipped: [{ id: id(7), executed: false, reason: 'DROP by mistake, “ü”' }],
+        skipped: [{ id: id(7), executed: false, reason: 'DROP by mistake, “ü”', certain: true }],
       },
       {
         name: 'second',
@@ -69,12 +72,34 @@ describe('the control document', () => {
     expect(channelWishes(FULL, 'constructor').readerPaused).toBe(false);
   });
 
+  const told = (more: Partial<ExecutedIds>): ExecutedIds => ({
+    committed: [],
+    found: [],
+    missing: [],
+    ...more,
+  });
+
   test('an executed transaction is marked once, and goes on to be skipped on a target that goes back', () => {
-    const next = withExecuted(FULL, 'orders', 'standby', new Set([id(7)]));
+    const next = withExecuted(FULL, 'orders', 'standby', told({ committed: [id(7)] }));
     expect(pending(targetWishes(next, 'orders', 'standby').skipped)).toEqual([]);
     expect(targetControl(targetWishes(next, 'orders', 'standby')).skipped).toHaveLength(1);
-    expect(withExecuted(next, 'orders', 'standby', new Set([id(7), id(99)]))).toBe(next);
-    expect(withExecuted(next, 'orders', 'second', new Set([id(7)]))).toBe(next);
+    expect(withExecuted(next, 'orders', 'standby', told({ found: [id(7), id(99)] }))).toBe(next);
+    expect(withExecuted(next, 'orders', 'second', told({ committed: [id(7)] }))).toBe(next);
+  });
+
+  test('a skip of which nobody could tell came too late when it is found executed, and in time when it is missing', () => {
+    const skipped = [{ id: id(7), executed: false, reason: 'r', certain: false }];
+    const unsure = withTarget([], 'c', 't', { skipped });
+    const after = (...reports: ExecutedIds[]): SkippedId =>
+      targetWishes(
+        reports.reduce((document, ids) => withExecuted(document, 'c', 't', ids), unsure),
+        'c',
+        't',
+      ).skipped[0]!;
+    expect(cameTooLate(after(told({ found: [id(7)] })))).toBe(true);
+    expect(cameTooLate(after(told({ missing: [id(7)] })))).toBe(false);
+    expect(cameTooLate(after(told({ missing: [id(7)] }), told({ found: [id(7)] })))).toBe(false);
+    expect(cameTooLate(after(told({ committed: [id(7)] })))).toBe(false);
   });
 
   test('of what is executed the newest thousand are kept, of what is not all', () => {
@@ -82,6 +107,7 @@ describe('the control document', () => {
       id: id(index + 1),
       executed: index % 2 === 0,
       reason: 'r',
+      certain: true,
     }));
     const kept = targetWishes(withTarget([], 'c', 't', { skipped }), 'c', 't').skipped;
     expect(pending(kept)).toHaveLength(1_500);
@@ -129,13 +155,16 @@ describe('a document that is damaged', () => {
   test.each([
     [
       'an id that names nothing',
-      { ...FULL[0]!.targets[0]!, skipped: [{ id: 'x', executed: false, reason: 'r' }] },
+      { ...FULL[0]!.targets[0]!, skipped: [{ id: 'x', executed: false, reason: 'r', certain: true }] },
     ],
     [
       'an id in another spelling',
       { ...FULL[0]!.targets[0]!, approved: [{ id: id(1).toUpperCase(), executed: false }] },
     ],
-    ['no reason', { ...FULL[0]!.targets[0]!, skipped: [{ id: id(1), executed: false, reason: '' }] }],
+    [
+      'no reason',
+      { ...FULL[0]!.targets[0]!, skipped: [{ id: id(1), executed: false, reason: '', certain: true }] },
+    ],
     ['a delay of a thousand years', { ...FULL[0]!.targets[0]!, delayMs: 1e15 }],
     ['half a delay', { ...FULL[0]!.targets[0]!, delayMs: 0.5 }],
     ['an unknown until', { ...FULL[0]!.targets[0]!, until: { is: 'never' } }],
