@@ -6,6 +6,8 @@ import type { PositionKind } from '../binlog/position-set.ts';
 import type { GuardRules } from '../rules/guard-rules.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
+import type { WorkerActivity } from './apply-worker.ts';
+import type { StuckTransaction } from './stuck-watch.ts';
 import type { TargetControl } from './target-control.ts';
 
 export interface ApplierOptions {
@@ -67,6 +69,12 @@ export interface ApplierStatus {
   readonly lastAppliedWallMs: number | null;
   /** The oldest relay file that this target still needs. */
   readonly neededFile: number;
+  /** Relay log bytes that are published and not applied; null: not known. */
+  readonly pendingBytes: number | null;
+  /** What the busy workers are doing; the one first that the others wait for. */
+  readonly activity: readonly WorkerActivity[];
+  /** What the target says holds up the first of them; null: nothing is held up, or it was not asked yet. */
+  readonly stuck: StuckTransaction | null;
 }
 
 export type ApplierReport =

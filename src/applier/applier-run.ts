@@ -23,7 +23,7 @@ import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { ApplierOptions } from './applier-messages.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
-import { ApplyWorker } from './apply-worker.ts';
+import { ApplyWorker, type WorkerActivity } from './apply-worker.ts';
 import { PreparedBranches, type PreparedPlace } from './prepared-branches.ts';
 import type { StoredTransaction } from './replay-context.ts';
 import { holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
@@ -117,6 +117,18 @@ export class ApplierRun {
 
   get pendingCommitMicros(): bigint | null {
     return this.#scheduler.oldest?.commitMicros ?? null;
+  }
+
+  /** Everything before it in the relay log is applied; null: not known yet. */
+  get appliedTo(): RelayPosition | null {
+    return this.#scheduler.oldest?.location ?? this.#assembler?.position ?? null;
+  }
+
+  /** What the busy workers are doing; the one first that stands first in the relay log. */
+  get activity(): readonly WorkerActivity[] {
+    const nowMs = systemClock.monotonicMs();
+    const busy = this.#workers.map((worker) => worker.activity(nowMs)).filter((each) => each !== null);
+    return busy.sort((a, b) => a.ordinal - b.ordinal);
   }
 
   /** The oldest relay file still needed: by what is in flight, being read, or prepared and undecided. */

@@ -7,11 +7,15 @@ import { assert, MillraceError, type PlainError, toPlain } from '../base/errors.
 import { type Logger, systemClock } from '../base/runtime.ts';
 import { ThreadPort } from '../base/thread-port.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
+import { PublishedEnd } from '../relay/published-end.ts';
+import { RelayLogDistance } from '../relay/relay-log-distance.ts';
 import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from './applier-machine.ts';
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
 import { ApplierRun, type RunCounters } from './applier-run.ts';
+import { StuckWatch } from './stuck-watch.ts';
 
 const NEEDED_FILE_MS = 1000;
+const STUCK_LOOK_MS = 500;
 
 class ApplierThread {
   readonly #options: ApplierOptions;
@@ -32,6 +36,9 @@ class ApplierThread {
   #lastError: PlainError | null = null;
   #timer: NodeJS.Timeout | undefined;
   #neededFile = 0;
+  readonly #published: PublishedEnd;
+  readonly #distance: RelayLogDistance;
+  readonly #stuckWatch: StuckWatch;
 
   constructor(options: ApplierOptions, port: ThreadPort<ApplierCommand, ApplierReport>) {
     this.#options = options;
@@ -41,8 +48,12 @@ class ApplierThread {
       (message: string, facts: Readonly<Record<string, unknown>> = {}): void =>
         port.post({ type: 'log', level, message, facts });
     this.#log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+    this.#published = new PublishedEnd(options.published);
+    this.#distance = new RelayLogDistance(options.relayDir);
+    this.#stuckWatch = new StuckWatch(options.endpoint, systemClock);
     port.onMessage((command) => this.#onCommand(command));
     setInterval(() => this.#reportNeededFile(), NEEDED_FILE_MS).unref();
+    setInterval(() => this.#stuckWatch.look(this.#run?.activity ?? []), STUCK_LOOK_MS).unref();
   }
 
   #onCommand(command: ApplierCommand): void {
@@ -104,6 +115,7 @@ class ApplierThread {
       error = toPlain(cause);
       if (cause instanceof MillraceError && cause.code === 'INTERNAL') this.#log.error(error.message, {});
     }
+    this.#stuckWatch.close();
     await run.close().catch(() => {});
     this.#executed = run.executedText ?? this.#executed;
     this.#run = null;
@@ -137,7 +149,16 @@ class ApplierThread {
       lastCommitMicros: lastCommitMicros?.toString() ?? null,
       lastAppliedWallMs,
       neededFile: run?.neededFile ?? this.#neededFile,
+      pendingBytes: this.#pendingBytes(),
+      activity: run?.activity ?? [],
+      stuck: this.#stuckWatch.stuck,
     };
+  }
+
+  #pendingBytes(): number | null {
+    const from = this.#run?.appliedTo ?? null;
+    const end = this.#published.read();
+    return from === null || end.fileNumber === 0 ? null : this.#distance.bytes(from, end);
   }
 }
 

@@ -42,6 +42,8 @@ import { ThreadHost, threadEntry } from './thread-host.ts';
 const TICK_MS = 100;
 const READER_IDLE: ReaderState = { at: 'idle', reason: 'the reader thread is starting' };
 const STATUS_MS = 2_000;
+/** How often the source is asked where it is. */
+const HEAD_EVERY_MS = 1_000;
 /** A thread that does not finish what is in flight within this is ended by force. */
 const STOP_GRACE_MS = 45_000;
 
@@ -336,6 +338,7 @@ export class Channel {
       replicaUuid: channelUuid(this.#options.identity, name),
       start: source.start,
       heartbeatMs: source.heartbeatMs,
+      headEveryMs: HEAD_EVERY_MS,
       relayDir: this.relayDir,
       maxFileSize: relayLog.maxFileSize,
       syncMs: relayLog.syncMs,

@@ -2,16 +2,20 @@
  * How far a target is behind its source, told only when it is known.
  *
  *   pending         something received is not applied: the age, on the source's clock, of the oldest of it
+ *   missing         the source has something that is not received: how long we have known of it (source-head.ts)
  *   0               everything received is applied, and the source has proven a moment ago that there is no more
  *   age at apply    everything received is applied, and the last of it was committed a moment ago: under steady load the
  *                   source sends no proof, and what the last transaction took on its way is the lag
  *   unknown         everything else: no reading from the source, no fresh word from a thread
+ *
+ * Beside that estimate there is a bound: everything that the source had at some moment is known to be applied; how long ago
+ * that was is what a target may be behind at most. It only ever rests on proof.
  */
 
 /** A transaction so young says how long the way takes now. */
 const RECENT_COMMIT_MS = 2_000;
-/** How long a heartbeat proves that there is nothing more: two and a half periods, within these bounds. */
-const PROOF_MS_MIN = 3_000;
+/** How long a heartbeat proves that there is nothing more: two periods, within these bounds. */
+const PROOF_MS_MIN = 2_000;
 const PROOF_MS_MAX = 10_000;
 
 export interface LagFacts {
@@ -21,6 +25,10 @@ export interface LagFacts {
   /** Our wall clock at the last byte from the source: what the proof is good for. */
   readonly contactMs: number | null;
   readonly heartbeatMs: number;
+  /** So long ago everything that the source had was received; null: never known. */
+  readonly proofAgeMs: number | null;
+  /** The source has something for at most so long that is not received; null: nothing is known of. */
+  readonly missingAgeMs: number | null;
   readonly caughtUpWithRelay: boolean;
   /** Microseconds since the epoch, source clock; null: nothing known to be pending. */
   readonly pendingCommitMicros: string | null;
@@ -35,19 +43,69 @@ export interface LagFacts {
 export function lagSeconds(facts: LagFacts, wallMs: number): number | null {
   if (!facts.observed) return null;
   const sourceNowMs = wallMs + facts.clockDiffMs;
-  if (facts.pendingCommitMicros !== null) return seconds(sourceNowMs - millis(facts.pendingCommitMicros));
+  const missing = facts.missingAgeMs === null ? null : someSeconds(facts.missingAgeMs);
+  if (facts.pendingCommitMicros !== null) {
+    const pending = someSeconds(sourceNowMs - millis(facts.pendingCommitMicros));
+    return missing === null ? pending : Math.max(pending, missing);
+  }
   if (!facts.caughtUpWithRelay) return null;
-  if (facts.caughtUpWithSource && isRecent(facts, wallMs)) return 0;
-  if (facts.lastCommitMicros === null || facts.lastAppliedWallMs === null) return null;
-  const committedMs = millis(facts.lastCommitMicros);
-  if (sourceNowMs - committedMs >= RECENT_COMMIT_MS) return null;
-  return seconds(facts.lastAppliedWallMs + facts.clockDiffMs - committedMs);
+  if (missing !== null) return missing;
+  if (isFresh(heartbeatProofMs(facts, wallMs), facts)) return 0;
+  const committedMs = facts.lastCommitMicros === null ? null : millis(facts.lastCommitMicros);
+  if (
+    committedMs !== null &&
+    facts.lastAppliedWallMs !== null &&
+    sourceNowMs - committedMs < RECENT_COMMIT_MS
+  ) {
+    return someSeconds(facts.lastAppliedWallMs + facts.clockDiffMs - committedMs);
+  }
+  return isFresh(facts.proofAgeMs, facts) ? 0 : null;
 }
 
+/**
+ * Seconds that the target is behind at most; null: nothing was ever proven. It grows with the clock while there is no new
+ * proof, also while nothing is observed: only the last words of the threads are needed for it.
+ */
+export function behindAtMostSeconds(facts: LagFacts, wallMs: number): number | null {
+  const sourceNowMs = wallMs + facts.clockDiffMs;
+  const bounds: number[] = [];
+  if (facts.caughtUpWithRelay && facts.pendingCommitMicros === null) {
+    const proof = proofMs(facts, wallMs);
+    if (proof !== null) bounds.push(proof);
+    // In the source's order, and the last one of them.
+    if (facts.lastCommitMicros !== null) bounds.push(sourceNowMs - millis(facts.lastCommitMicros));
+  } else if (facts.pendingCommitMicros !== null) {
+    // What is before the oldest that waits is applied.
+    bounds.push(sourceNowMs - millis(facts.pendingCommitMicros));
+  }
+  return bounds.length === 0 ? null : seconds(Math.min(...bounds));
+}
+
+/** Seconds since the source has something that is not received; 0 on proof; null: unknown. */
+export function receivedLagSeconds(
+  facts: Pick<LagFacts, 'caughtUpWithSource' | 'contactMs' | 'heartbeatMs' | 'proofAgeMs' | 'missingAgeMs'>,
+  streams: boolean,
+  wallMs: number,
+): number | null {
+  if (facts.missingAgeMs !== null) return someSeconds(facts.missingAgeMs);
+  return streams && isFresh(proofMs(facts, wallMs), facts) ? 0 : null;
+}
+
+type ProofFacts = Pick<LagFacts, 'caughtUpWithSource' | 'contactMs' | 'heartbeatMs' | 'proofAgeMs'>;
+
 /** A proof ages: a source that has gone silent may have written meanwhile. */
-function isRecent({ contactMs, heartbeatMs }: LagFacts, wallMs: number): boolean {
-  if (contactMs === null) return false;
-  return wallMs - contactMs <= Math.min(PROOF_MS_MAX, Math.max(PROOF_MS_MIN, 2.5 * heartbeatMs));
+function isFresh(ageMs: number | null, { heartbeatMs }: Pick<LagFacts, 'heartbeatMs'>): boolean {
+  return ageMs !== null && ageMs <= Math.min(PROOF_MS_MAX, Math.max(PROOF_MS_MIN, 2 * heartbeatMs));
+}
+
+function heartbeatProofMs({ caughtUpWithSource, contactMs }: ProofFacts, wallMs: number): number | null {
+  return caughtUpWithSource && contactMs !== null ? Math.max(0, wallMs - contactMs) : null;
+}
+
+function proofMs(facts: ProofFacts, wallMs: number): number | null {
+  const heartbeat = heartbeatProofMs(facts, wallMs);
+  if (heartbeat === null || facts.proofAgeMs === null) return heartbeat ?? facts.proofAgeMs;
+  return Math.min(heartbeat, facts.proofAgeMs);
 }
 
 function millis(micros: string): number {
@@ -56,4 +114,9 @@ function millis(micros: string): number {
 
 function seconds(ms: number): number {
   return Math.max(0, Math.round(ms)) / 1000;
+}
+
+/** Of what is known to be there: clocks may err, 0 would be untrue. */
+function someSeconds(ms: number): number {
+  return Math.max(0.001, seconds(ms));
 }

@@ -16,6 +16,7 @@ import type { PositionKind } from '../binlog/position-set.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
 import { openConnection, type WireConnection } from '../wire/connection.ts';
 import { DumpStream } from './dump-stream.ts';
+import type { SourcePlace } from './head-samples.ts';
 import {
   initialReader,
   type ReaderEffect,
@@ -30,6 +31,7 @@ import { RelayLogHolder } from './relay-log-holder.ts';
 import type { ReplicaIdentity } from './replica-identity.ts';
 import { readSourceFacts, type SourceFacts } from './source-facts.ts';
 import { discoverKind, prepareDump } from './source-handshake.ts';
+import { SourceHead } from './source-head.ts';
 
 export interface ReaderRim {
   readonly post: (report: ReaderReport) => void;
@@ -68,6 +70,8 @@ export class Reader {
   #transactionsBefore = 0;
   #bytesBefore = 0;
   #contactMs: number | null = null;
+  /** Null: the source is not to be asked. */
+  readonly #head: SourceHead | null;
 
   constructor(options: ReaderOptions, rim: ReaderRim) {
     this.#options = options;
@@ -84,6 +88,8 @@ export class Reader {
       replicaUuid: options.replicaUuid,
       reportHost: hostname(),
     };
+    const { endpoint, headEveryMs: everyMs } = options;
+    this.#head = everyMs === null ? null : new SourceHead({ endpoint, everyMs, clock: rim.clock });
   }
 
   begin(): void {
@@ -135,7 +141,39 @@ export class Reader {
       contactMs: stream?.contactMs ?? this.#contactMs,
       heartbeatMs: this.#options.heartbeatMs,
       clockDiffMs: this.#facts?.clockDiffMs ?? 0,
+      ...this.#freshness(),
     };
+  }
+
+  #freshness(): Pick<ReaderStatus, 'head' | 'headUnknown' | 'proofAgeMs' | 'missingAgeMs' | 'unsynced'> {
+    const { writer } = this.#relay;
+    const stream = this.#stream;
+    const place = this.#receivedPlace();
+    const set = writer?.retrieved ?? null;
+    if (stream?.provenMs != null) this.#head?.proven(stream.provenMs);
+    const { position, durable } = writer ?? {};
+    const sameFile = position !== undefined && position.fileNumber === durable?.fileNumber;
+    return {
+      head: this.#head?.view(place) ?? null,
+      headUnknown: this.#head === null ? 'not asked' : this.#head.unknown,
+      ...(this.#head?.ages({ place, set }) ?? { proofAgeMs: null, missingAgeMs: null }),
+      unsynced: {
+        transactions: stream?.unsynced.transactions ?? 0,
+        // A file is durable as a whole before the next one begins.
+        bytes: sameFile ? position.offset - durable!.offset : 0,
+        ageMs: stream?.unsynced.ageMs(this.#rim.clock.monotonicMs()) ?? null,
+      },
+    };
+  }
+
+  /** The end of the last whole transaction, in the source's files; the dump's own word reaches over what it leaves out. */
+  #receivedPlace(): SourcePlace | null {
+    const stream = this.#stream;
+    if (stream?.sourceFile != null && !stream.inTransaction) {
+      return { file: stream.sourceFile, position: stream.sourcePosition };
+    }
+    const { writer } = this.#relay;
+    return writer?.sourceFile == null ? null : { file: writer.sourceFile, position: writer.sourcePosition };
   }
 
   // -- the machine ---------------------------------------------------------------------------------------------------
@@ -267,6 +305,7 @@ export class Reader {
           semi_sync: source.semiSync,
           from: source.base.toString(),
         });
+        this.#head?.follow(source.kind, source.facts.serverUuid ?? `${source.peer.host}:${source.peer.port}`);
         this.#input({ type: 'streaming', nowMs: this.#rim.clock.wallMs() });
       },
       onProgress: () => this.#input({ type: 'progress' }),
@@ -294,6 +333,7 @@ export class Reader {
 
   async #close(): Promise<void> {
     this.#attempt.abort();
+    this.#head?.stop();
     clearInterval(this.#purgeTimer);
     this.#stream?.stop();
     const inTime = await this.#relay.close(CLOSE_TIMEOUT_MS);

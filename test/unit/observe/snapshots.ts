@@ -69,6 +69,17 @@ function readerStatus(state: ReaderState): ReaderStatus {
     contactMs: NOW - 300,
     heartbeatMs: 1000,
     clockDiffMs: 0,
+    head: {
+      file: 'binlog.000042',
+      position: 1234,
+      executed: `${UUID}:1-5021`,
+      ageMs: 400,
+      bytesAhead: 0,
+    },
+    headUnknown: null,
+    proofAgeMs: 300,
+    missingAgeMs: null,
+    unsynced: { transactions: 0, bytes: 0, ageMs: null },
   };
 }
 
@@ -87,5 +98,8 @@ function applierStatus(state: ApplierState): ApplierStatus {
     lastCommitMicros: null,
     lastAppliedWallMs: null,
     neededFile: 7,
+    pendingBytes: 0,
+    activity: [],
+    stuck: null,
   };
 }

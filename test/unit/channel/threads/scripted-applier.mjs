@@ -57,6 +57,9 @@ parentPort.on('message', (command) => {
         lastCommitMicros: null,
         lastAppliedWallMs: null,
         neededFile: 1,
+        pendingBytes: 0,
+        activity: [],
+        stuck: null,
       },
     });
   }
