@@ -6,6 +6,7 @@ import type { PositionKind } from '../binlog/position-set.ts';
 import type { GuardRules } from '../rules/guard-rules.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
+import type { Gate } from './admission.ts';
 import type { WorkerActivity } from './apply-worker.ts';
 import type { StuckTransaction } from './stuck-watch.ts';
 import type { TargetControl } from './target-control.ts';
@@ -30,9 +31,22 @@ export interface ApplierOptions {
   readonly control: TargetControl;
 }
 
+/** What may change while the applier lives: handed over whole, each time. */
+export type ApplierSettings = Pick<ApplierOptions, 'delayMs' | 'rules' | 'guards' | 'control'>;
+
 export type ApplierCommand =
   /** `kind`: how the source names its transactions (the reader's `source` report). Sent once the reader knows it. */
   | { readonly type: 'start'; readonly kind: PositionKind }
+  /**
+   * Answered by `taken`: at once, or, when rules or guards changed, when what was in flight under the old ones is committed.
+   * `about`: transactions of which is asked whether a wish comes too late.
+   */
+  | {
+      readonly type: 'settings';
+      readonly revision: number;
+      readonly settings: ApplierSettings;
+      readonly about: readonly string[];
+    }
   | { readonly type: 'status'; readonly id: number }
   /** Finish the transactions in flight, then close. Answered by `stopped`. */
   | { readonly type: 'stop' };
@@ -75,6 +89,31 @@ export interface ApplierStatus {
   readonly activity: readonly WorkerActivity[];
   /** What the target says holds up the first of them; null: nothing is held up, or it was not asked yet. */
   readonly stuck: StuckTransaction | null;
+  /** What the next transaction waits for. */
+  readonly gate: Gate;
+  /** Null: nothing waits for its admission. */
+  readonly waiting: Waiting | null;
+  /** Transactions that have been started and are not committed. */
+  readonly inFlight: number;
+}
+
+/** What waits in the relay log before the gate. */
+export interface Waiting {
+  /** The first of it. */
+  readonly nextId: string;
+  /** Null: its time is not what it waits for. */
+  readonly nextDueInMs: number | null;
+  /** In the relay log, from the first of it to the published end; null: unknown. */
+  readonly bytes: number | null;
+}
+
+/** Whether wishes about transactions came too late. */
+export interface Taken {
+  readonly revision: number;
+  /** Of the ids that were asked about: executed, or in flight. */
+  readonly passed: readonly string[];
+  /** Where the control's `until` says to stop is executed or in flight already. */
+  readonly untilPassed: boolean;
 }
 
 export type ApplierReport =
@@ -88,5 +127,8 @@ export type ApplierReport =
   /** Sent once per successful connect, before anything is applied: text of what the target has. */
   | { readonly type: 'executed'; readonly executed: string }
   | { readonly type: 'needed-file'; readonly fileNumber: number }
+  | ({ readonly type: 'taken' } & Taken)
+  /** Ids of the control document that are executed on the target. */
+  | { readonly type: 'control-executed'; readonly ids: readonly string[] }
   | { readonly type: 'status'; readonly id: number; readonly status: ApplierStatus }
   | { readonly type: 'stopped'; readonly cause: PlainError | null };

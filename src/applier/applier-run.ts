@@ -11,19 +11,25 @@
  */
 import { MillraceError, toPlain } from '../base/errors.ts';
 import { type Logger, sleep, systemClock } from '../base/runtime.ts';
-import type { PositionKind, PositionSet, TransactionId } from '../binlog/position-set.ts';
+import { type PositionKind, type PositionSet, transactionIdText } from '../binlog/position-set.ts';
 import { TableMapCache } from '../binlog/table-map-cache.ts';
 import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
 import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
+import { relayBytesBetween } from '../relay/relay-log-distance.ts';
 import { locate } from '../relay/relay-log-location.ts';
 import { controlError } from '../target/apply-error.ts';
 import { ApplySession } from '../target/apply-session.ts';
 import { type Collations, convertText, readCollations } from '../target/collations.ts';
 import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
-import type { ApplierOptions } from './applier-messages.ts';
+import { type Gate, OPEN } from './admission.ts';
+import type { ApplierOptions, ApplierSettings, Waiting } from './applier-messages.ts';
+import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import { ApplyWorker, type WorkerActivity } from './apply-worker.ts';
+import { type DueClock, WallDueClock } from './due-clock.ts';
+import type { GuardScout } from './guard-scout.ts';
+import { LiveSettings } from './live-settings.ts';
 import { PreparedBranches, type PreparedPlace } from './prepared-branches.ts';
 import type { StoredTransaction } from './replay-context.ts';
 import { holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
@@ -39,8 +45,8 @@ const BINLOG_BYTES = 512 * 1024;
 const CHECKPOINT_MS = 1000;
 const CHECKPOINT_TRANSACTIONS = 256;
 const PING_MS = 30_000;
-/** Transactions passed over because they are executed; then the prefix is moved, so that they are not kept. */
-const PASSED_MAX = 4096;
+/** A gate that opens by time is looked at again this often: clocks step. */
+const GATE_LOOK_MS = 1000;
 /** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
 const SQL_FOREIGN_KEYS_SINCE = 90600;
 
@@ -49,12 +55,6 @@ export interface RunCounters {
   rowsApplied: number;
   lastCommitMicros: bigint | null;
   lastAppliedWallMs: number | null;
-}
-
-/** An entry of what is to become part of the executed prefix: not before `after` transactions are all committed. */
-interface Passed {
-  readonly id: TransactionId;
-  readonly after: number;
 }
 
 export class ApplierRun {
@@ -69,16 +69,17 @@ export class ApplierRun {
   readonly counters: RunCounters;
   #target: TakenTarget | null = null;
   readonly #prepared = new PreparedBranches();
-  /** The executed prefix: grows in the relay log's order. */
-  #prefix: PositionSet | null = null;
+  /** From the moment on that it is known what the target has. */
+  #intake: ApplyIntake | null = null;
+  readonly #settings: LiveSettings;
+  readonly #onControlExecuted: (ids: readonly string[]) => void;
+  readonly #due: DueClock = new WallDueClock(systemClock);
+  /** Null: no guard is on. */
+  readonly #scout: GuardScout | null = null;
   #workers: ApplyWorker[] = [];
   readonly #idle: ApplyWorker[] = [];
   readonly #scheduler: ApplyScheduler<Transaction>;
-  readonly #passed: Passed[] = [];
-  #assembler: TransactionAssembler | null = null;
   #closing = false;
-  #atEnd = false;
-  #admitted = 0;
   #wake: () => void = () => {};
   #failure: unknown = null;
   readonly #tableMaps = new TableMapCache();
@@ -86,8 +87,17 @@ export class ApplierRun {
   #sinceCheckpoint = 0;
   #checkpointDue: () => void = () => {};
 
-  constructor(options: ApplierOptions, kind: PositionKind, counters: RunCounters, log: Logger) {
+  /** `onControlExecuted`: ids of the control document that are executed on the target. */
+  constructor(
+    options: ApplierOptions,
+    kind: PositionKind,
+    counters: RunCounters,
+    log: Logger,
+    onControlExecuted: (ids: readonly string[]) => void = () => {},
+  ) {
     this.#options = options;
+    this.#onControlExecuted = onControlExecuted;
+    this.#settings = new LiveSettings(options);
     this.#kind = kind;
     this.counters = counters;
     this.#log = log;
@@ -108,20 +118,20 @@ export class ApplierRun {
 
   /** Text of the executed prefix; null before the target was asked. */
   get executedText(): string | null {
-    return this.#prefix?.toString() ?? null;
+    return this.#intake?.prefix.toString() ?? null;
   }
 
   get caughtUpWithRelay(): boolean {
-    return this.#atEnd && this.#scheduler.idle;
+    return (this.#intake?.atEnd ?? false) && this.#scheduler.idle;
   }
 
   get pendingCommitMicros(): bigint | null {
-    return this.#scheduler.oldest?.commitMicros ?? null;
+    return (this.#scheduler.oldest ?? this.#intake?.next)?.commitMicros ?? null;
   }
 
   /** Everything before it in the relay log is applied; null: not known yet. */
   get appliedTo(): RelayPosition | null {
-    return this.#scheduler.oldest?.location ?? this.#assembler?.position ?? null;
+    return this.#intake?.appliedTo ?? null;
   }
 
   /** What the busy workers are doing; the one first that stands first in the relay log. */
@@ -133,16 +143,43 @@ export class ApplierRun {
 
   /** The oldest relay file still needed: by what is in flight, being read, or prepared and undecided. */
   get neededFile(): number {
-    const reading = this.#scheduler.oldest?.location.fileNumber ?? this.#assembler?.fileNumber ?? 0;
+    const reading = this.#intake?.neededFile ?? 0;
     const prepared = this.#prepared.oldestFile;
     return prepared === null ? reading : Math.min(reading, prepared);
+  }
+
+  /** What the next transaction waits for. */
+  get gate(): Gate {
+    return this.#intake?.gate ?? OPEN;
+  }
+
+  get inFlight(): number {
+    return this.#scheduler.inFlight;
+  }
+
+  /** Null: nothing waits before the gate. */
+  get waiting(): Waiting | null {
+    const next = this.#intake?.next ?? null;
+    if (next === null) return null;
+    const { gate } = this;
+    return {
+      nextId: transactionIdText(next.id),
+      nextDueInMs: gate.is === 'due' ? gate.dueInMs : null,
+      bytes: relayBytesBetween(this.#options.relayDir, next.location, this.#published.read()),
+    };
   }
 
   /** Connects and takes the target over. Returns what the target has executed. */
   async start(): Promise<PositionSet> {
     const target = await takeTargetOver(this.#options, this.#kind, this.#broken.signal, this.#log);
     this.#target = target;
-    this.#prefix = target.executed.set.clone();
+    this.#intake = new ApplyIntake(target.executed, this.#settings.current, {
+      kind: this.#kind,
+      scheduler: this.#scheduler,
+      due: this.#due,
+      scout: () => this.#scout,
+    });
+    this.#tellExecuted();
     for (const { xid, ...place } of target.prepared) this.#prepared.add(xid, place);
     return target.executed.set;
   }
@@ -156,7 +193,8 @@ export class ApplierRun {
       const cursor = await this.#openCursor();
       if (cursor !== null) {
         try {
-          await this.#pump(new TransactionAssembler(cursor, this.#target!.executed));
+          this.#intake!.readFrom(new TransactionAssembler(cursor, this.#target!.executed));
+          await this.#pump(this.#intake!);
         } finally {
           cursor.close();
         }
@@ -165,7 +203,8 @@ export class ApplierRun {
       this.#checkpointDue();
       await checkpoint;
       if (this.#failure !== null) throw this.#failure;
-      if (this.#target?.progress.kind === 'table') await this.#target.progress.checkpoint(this.#prefix!);
+      if (this.#target?.progress.kind === 'table')
+        await this.#target.progress.checkpoint(this.#intake!.prefix);
     } catch (error) {
       this.#fail(error);
       throw this.#failure;
@@ -189,6 +228,8 @@ export class ApplierRun {
   async close(): Promise<void> {
     this.#closing = true;
     this.#stop.abort();
+    // A new life begins with the new rules.
+    this.#settings.drained();
     const graceful = this.#failure === null;
     await Promise.all(
       this.#workers.map((worker) => (graceful ? worker.session.end() : worker.session.destroy())),
@@ -239,6 +280,7 @@ export class ApplierRun {
       worker,
       channel: hexLiteral(channel),
       createdBefore,
+      rules: () => this.#settings.current.rules,
       tableMaps: this.#tableMaps,
       prepared: this.#prepared,
       collations: () => (this.#collations ??= readCollations(this.#target!.control, this.#target!.facts)),
@@ -273,51 +315,53 @@ export class ApplierRun {
     }
   }
 
+  // ---- what the operator wants
+
+  /**
+   * The wishes hold from here on, up to the border of what is in flight; changed rules and guards when that is committed. Then
+   * `taken` is called, with which of the transactions asked `about` are executed or in flight already.
+   */
+  take(settings: ApplierSettings, about: readonly string[], taken: (answer: Lateness) => void): void {
+    this.#intake?.takeBack();
+    const answer = this.#intake?.lateness(settings.control, about) ?? { passed: [], untilPassed: false };
+    this.#settings.take(settings, this.#scheduler.inFlight === 0, () => taken(answer));
+    if (!this.#settings.draining) this.#intake?.admitBy(settings);
+    this.#wake();
+  }
+
+  /** True while new rules wait for what is in flight under the old ones. */
+  #drains(): boolean {
+    if (!this.#settings.draining) return false;
+    if (this.#scheduler.inFlight > 0) return true;
+    this.#settings.drained();
+    this.#intake!.admitBy(this.#settings.current);
+    return false;
+  }
+
+  #tellExecuted(): void {
+    const ids = this.#intake!.takeSeen();
+    if (ids.length > 0) this.#onControlExecuted(ids);
+  }
+
   // ---- the pump
 
-  async #pump(assembler: TransactionAssembler): Promise<void> {
-    this.#assembler = assembler;
+  async #pump(intake: ApplyIntake): Promise<void> {
     for (;;) {
       if (this.#failure !== null) throw this.#failure;
       const stopping = this.#stop.signal.aborted;
       if (stopping && this.#scheduler.inFlight === 0) return;
       // Read before the relay log is: what is published after this ends the wait at once.
       const seen = this.#published.read();
-      const slice = stopping ? false : this.#admit(assembler);
-      if (!stopping) this.#dispatch();
-      if (slice) {
+      const closed = stopping || this.#drains();
+      const filled = closed ? 'full' : intake.fill();
+      if (!closed) this.#dispatch();
+      this.#tellExecuted();
+      if (filled === 'slice') {
         await new Promise((resolve) => setImmediate(resolve));
         continue;
       }
-      await this.#waitForWork(stopping, seen);
+      await this.#waitForWork(filled, seen);
     }
-  }
-
-  /** Fills the scheduler. True: there is more to read, after others had their turn. */
-  #admit(assembler: TransactionAssembler): boolean {
-    while (this.#scheduler.canAdmit) {
-      const next = assembler.next();
-      switch (next.is) {
-        case 'end':
-          this.#atEnd = true;
-          this.#advance();
-          return false;
-        case 'slice':
-          return true;
-        case 'executed':
-          this.#passed.push({ id: next.id, after: this.#admitted });
-          if (this.#passed.length % PASSED_MAX === 0) this.#advance();
-          break;
-        case 'transaction':
-          this.#atEnd = false;
-          this.#admitted += 1;
-          this.#passed.push({ id: next.transaction.id, after: this.#admitted });
-          this.#scheduler.admit(next.transaction);
-          break;
-      }
-    }
-    this.#atEnd = false;
-    return false;
   }
 
   #dispatch(): void {
@@ -351,16 +395,7 @@ export class ApplierRun {
 
   /** Moves the executed prefix up to the scheduler's low-water mark. */
   #advance(): void {
-    const done = this.#scheduler.lowWaterMark;
-    let count = 0;
-    for (const passed of this.#passed) {
-      if (passed.after > done) break;
-      this.#prefix!.add(passed.id);
-      count += 1;
-    }
-    if (count === 0) return;
-    this.#passed.splice(0, count);
-    this.#sinceCheckpoint += count;
+    this.#sinceCheckpoint += this.#intake!.advance();
     if (this.#sinceCheckpoint >= CHECKPOINT_TRANSACTIONS) this.#checkpointDue();
   }
 
@@ -370,15 +405,24 @@ export class ApplierRun {
     while (!this.#scheduler.mayStandAlone(transaction) && !signal.aborted) await sleep(2, signal);
   }
 
-  #waitForWork(stopping: boolean, seen: RelayPosition): Promise<void> {
+  #waitForWork(filled: Filled, seen: RelayPosition): Promise<void> {
     const waited = new AbortController();
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
       this.#broken.signal.addEventListener('abort', () => resolve(), { once: true, signal: waited.signal });
     });
+    return Promise.race([woken, this.#something(filled, seen, waited.signal) ?? woken]).finally(() =>
+      waited.abort(),
+    );
+  }
+
+  /** What may bring work beside a worker that is done; null: nothing. */
+  #something(filled: Filled, seen: RelayPosition, signal: AbortSignal): Promise<void> | null {
     // Only at the end of what is published does a longer relay log mean work.
-    const more = stopping || !this.#atEnd ? woken : this.#published.wait(seen, { signal: waited.signal });
-    return Promise.race([woken, more]).finally(() => waited.abort());
+    if (filled === 'end') return this.#published.wait(seen, { signal });
+    const gate = this.#intake!.gate;
+    if (filled === 'waiting' && gate.is === 'due') return sleep(Math.min(gate.dueInMs, GATE_LOOK_MS), signal);
+    return null;
   }
 
   #fail(error: unknown): void {
@@ -398,7 +442,7 @@ export class ApplierRun {
       this.#checkpointDue = () => due.abort();
       await sleep(CHECKPOINT_MS, due.signal);
       this.#sinceCheckpoint = 0;
-      const prefix = this.#prefix!.clone();
+      const prefix = this.#intake!.prefix.clone();
       const text = prefix.toString();
       if (text === last || this.#failure !== null) continue;
       last = text;

@@ -8,17 +8,20 @@ import { type Logger, systemClock } from '../base/runtime.ts';
 import { ThreadPort } from '../base/thread-port.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
-import { RelayLogDistance } from '../relay/relay-log-distance.ts';
+import { relayBytesBetween } from '../relay/relay-log-distance.ts';
+import { OPEN } from './admission.ts';
 import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from './applier-machine.ts';
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
 import { ApplierRun, type RunCounters } from './applier-run.ts';
+import type { Lateness } from './apply-intake.ts';
 import { StuckWatch } from './stuck-watch.ts';
 
 const NEEDED_FILE_MS = 1000;
 const STUCK_LOOK_MS = 500;
 
 class ApplierThread {
-  readonly #options: ApplierOptions;
+  /** With the settings as they are now: what the next life begins with. */
+  #options: ApplierOptions;
   readonly #port: ThreadPort<ApplierCommand, ApplierReport>;
   readonly #log: Logger;
   readonly #counters: RunCounters = {
@@ -37,7 +40,6 @@ class ApplierThread {
   #timer: NodeJS.Timeout | undefined;
   #neededFile = 0;
   readonly #published: PublishedEnd;
-  readonly #distance: RelayLogDistance;
   readonly #stuckWatch: StuckWatch;
 
   constructor(options: ApplierOptions, port: ThreadPort<ApplierCommand, ApplierReport>) {
@@ -49,7 +51,6 @@ class ApplierThread {
         port.post({ type: 'log', level, message, facts });
     this.#log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
     this.#published = new PublishedEnd(options.published);
-    this.#distance = new RelayLogDistance(options.relayDir);
     this.#stuckWatch = new StuckWatch(options.endpoint, systemClock);
     port.onMessage((command) => this.#onCommand(command));
     setInterval(() => this.#reportNeededFile(), NEEDED_FILE_MS).unref();
@@ -62,6 +63,9 @@ class ApplierThread {
         this.#kind = command.kind;
         this.#step({ is: 'start' });
         return;
+      case 'settings':
+        this.#takeSettings(command);
+        return;
       case 'status':
         this.#port.post({ type: 'status', id: command.id, status: this.#status() });
         return;
@@ -69,6 +73,13 @@ class ApplierThread {
         this.#step({ is: 'stop' });
         return;
     }
+  }
+
+  #takeSettings({ revision, settings, about }: Extract<ApplierCommand, { type: 'settings' }>): void {
+    this.#options = { ...this.#options, ...settings };
+    const taken = (answer: Lateness): void => this.#port.post({ type: 'taken', revision, ...answer });
+    if (this.#run === null) taken({ passed: [], untilPassed: false });
+    else this.#run.take(settings, about, taken);
   }
 
   #step(input: ApplierInput): void {
@@ -101,7 +112,9 @@ class ApplierThread {
   /** One life: connect, take over, apply, until it ends or fails. */
   async #live(): Promise<void> {
     assert(this.#kind !== null, 'started with the kind of the source');
-    const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log);
+    const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log, (ids) => {
+      this.#port.post({ type: 'control-executed', ids });
+    });
     this.#run = run;
     let error: PlainError | null = null;
     try {
@@ -152,13 +165,18 @@ class ApplierThread {
       pendingBytes: this.#pendingBytes(),
       activity: run?.activity ?? [],
       stuck: this.#stuckWatch.stuck,
+      gate: run?.gate ?? OPEN,
+      waiting: run?.waiting ?? null,
+      inFlight: run?.inFlight ?? 0,
     };
   }
 
   #pendingBytes(): number | null {
     const from = this.#run?.appliedTo ?? null;
     const end = this.#published.read();
-    return from === null || end.fileNumber === 0 ? null : this.#distance.bytes(from, end);
+    return from === null || end.fileNumber === 0
+      ? null
+      : relayBytesBetween(this.#options.relayDir, from, end);
   }
 }
 

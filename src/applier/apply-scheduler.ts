@@ -77,6 +77,14 @@ export class ApplyScheduler<T extends Schedulable> {
     this.#bytes += transaction.bytes;
   }
 
+  /** What was admitted and has not started, in order: as if it had never been admitted. */
+  takeBack(): T[] {
+    // A transaction is nulled only after it was dispatched.
+    const back = this.#pending.splice(this.#next) as T[];
+    for (const { bytes } of back) this.#bytes -= bytes;
+    return back;
+  }
+
   /** The next transaction that may start now, or null. The caller starts it at once. */
   takeReady(): T | null {
     const head = this.#pending[this.#next];

@@ -154,7 +154,8 @@ export class ApplyWorker {
       transaction.events === null
         ? this.#context.readTransaction(transaction.location).events
         : slabEvents(transaction.events);
-    await replay.run(events);
+    if (transaction.skip === null) await replay.run(events);
+    else await replay.runEmpty(events);
     this.#context.progress.recorded(transaction.id, this.#context.worker);
     return replay.rowsApplied;
   }

@@ -4,6 +4,7 @@
 import type { FormatDescription } from '../binlog/format-description.ts';
 import type { TableMapCache } from '../binlog/table-map-cache.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
+import type { TargetRules } from '../rules/target-rules.ts';
 import type { Collations } from '../target/collations.ts';
 import type { RowReader } from '../target/ddl-intent.ts';
 import type { Progress } from '../target/progress.ts';
@@ -20,6 +21,8 @@ export interface StoredTransaction {
 
 export interface ReplayContext {
   readonly facts: TargetFacts;
+  /** As they are now: they change only while nothing is in flight, so a transaction sees one set of rules. */
+  rules(): TargetRules;
   readonly progress: Progress;
   /** 1 …: whose progress row is written. */
   readonly worker: number;

@@ -38,7 +38,7 @@ const SLICE_BYTES = 32 * 1024 * 1024;
 export type Assembled =
   | { readonly is: 'transaction'; readonly transaction: Transaction }
   /** Executed before; it still counts for the order of what is done. */
-  | { readonly is: 'executed'; readonly id: TransactionId }
+  | { readonly is: 'executed'; readonly id: TransactionId; readonly commitMicros: bigint | null }
   /** The published end is reached. */
   | { readonly is: 'end' }
   /** More can be read: call again after other work had its turn. */
@@ -194,7 +194,9 @@ export class TransactionAssembler {
     const { id, head } = event;
     if (id === null || head === null) throw this.#anonymous(event, building);
     this.#continuity.passed(id);
-    if (building.skip || this.#isExecuted(id)) return { is: 'executed', id };
+    if (building.skip || this.#isExecuted(id)) {
+      return { is: 'executed', id, commitMicros: commitMicros(head) };
+    }
     const events = building.slab?.take() ?? null;
     const transaction: Transaction = {
       ordinal: this.#ordinal++,
@@ -210,6 +212,7 @@ export class TransactionAssembler {
       fde: event.fde,
       formatDescription: this.#formatDescription(event.fileNumber),
       commitMicros: commitMicros(head),
+      skip: null,
     };
     return { is: 'transaction', transaction };
   }

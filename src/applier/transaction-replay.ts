@@ -26,6 +26,7 @@ import { sqlVerb } from '../binlog/sql-verb.ts';
 import { relayFileName } from '../relay/relay-log-index.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
+import { intentDoneStatement } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { OkReply, Statement } from '../wire/command-pipe.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
@@ -35,12 +36,14 @@ import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
 import type { EventView, Transaction } from './transaction.ts';
 import { intvarStatement, randStatement, userVariableStatement } from './user-variable.ts';
-import { xidLiteral, xidOfStatement } from './xa-branch.ts';
+import { branchLiteral, xidLiteral, xidOfStatement } from './xa-branch.ts';
 
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** A MariaDB compressed event may grow to this when it is unpacked. */
 const INFLATED_MAX = 1024 * 1024 * 1024;
 const FLAGS_OFFSET = 17;
+/** The target knows no such branch. */
+const XAER_NOTA = 1397;
 
 export class TransactionReplay {
   readonly #context: ReplayContext;
@@ -92,6 +95,51 @@ export class TransactionReplay {
     }
     await this.#session.prime(this.#tx.formatDescription);
     await this.#replay(events);
+  }
+
+  /**
+   * Commits the transaction under its name with nothing in it. Where it would complete a prepared branch, the branch is rolled
+   * back: undecided it would hold its locks, or its relay file, for ever.
+   */
+  async runEmpty(events: Iterable<EventView>): Promise<void> {
+    if (this.#tx.ending === 'single') {
+      const xid = this.#completedBranch(events);
+      if (xid !== null) return this.#rollBranchBack(xid);
+    }
+    if (this.#context.createdBefore === transactionIdText(this.#tx.id)) {
+      this.#batch.push(intentDoneStatement(this.#context.channel));
+    }
+    return this.#commit();
+  }
+
+  /** The branch that this transaction's XA COMMIT or XA ROLLBACK names; null: it is another statement. */
+  #completedBranch(events: Iterable<EventView>): string | null {
+    for (const { type, buf, start, end, oversized } of events) {
+      if (type !== EventType.QUERY_EVENT || oversized !== null) continue;
+      const query = decodeQuery(buf, start + EVENT_HEADER_LENGTH, end, this.#fde);
+      const verb = sqlVerb(buf, query.sqlStart, query.sqlEnd);
+      if (verb !== 'xa-commit' && verb !== 'xa-rollback') continue;
+      return xidOfStatement(buf.toString('latin1', query.sqlStart, query.sqlEnd));
+    }
+    return null;
+  }
+
+  async #rollBranchBack(xid: string): Promise<void> {
+    if (this.#context.progress.kind === 'table') {
+      if (this.#context.prepared.find(xid) !== null) await this.#forgetPrepared(xid);
+      else await this.#commit();
+      return;
+    }
+    const replies = await this.#session.run([
+      ...this.#beginStatements(),
+      `XA ROLLBACK ${branchLiteral(xid)}`,
+    ]);
+    const refused = replies.find((reply) => !reply.ok);
+    if (refused === undefined) return;
+    if (refused.ok || refused.errno !== XAER_NOTA) throw applyError(refused, 'XA ROLLBACK', this.#facts);
+    // Its preparation was skipped as well. Its name goes back with this ROLLBACK, and is taken again.
+    this.#batch.push('ROLLBACK', ...this.#beginStatements());
+    await this.#commit();
   }
 
   async #replay(events: Iterable<EventView>): Promise<void> {
@@ -324,6 +372,10 @@ export class TransactionReplay {
       await this.#session.prime(stored.formatDescription);
       await this.#replay(stored.events);
     }
+    await this.#forgetPrepared(xid);
+  }
+
+  async #forgetPrepared(xid: string): Promise<void> {
     const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xid)}`;
     await this.#commitWith(`DELETE FROM millrace.prepared WHERE ${where}`);
     this.#context.prepared.remove(xid);

@@ -38,6 +38,8 @@ export interface Transaction extends Schedulable {
   readonly formatDescription: Buffer;
   /** Source commit time, µs; null: the source does not tell. */
   readonly commitMicros: bigint | null;
+  /** Why the operator has it committed with nothing in it; null: it is applied. */
+  readonly skip: string | null;
 }
 
 /** One event as a worker sees it: a view, valid until the next one is asked for. */

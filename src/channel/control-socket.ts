@@ -1,15 +1,16 @@
 /**
- * The control socket: a unix socket in data_dir over which `status` and `stop` reach the running process.
+ * The control socket: a unix socket in data_dir over which the verbs reach the running process.
  *
- *   request    {"do":"status"}\n                                one JSON object a line
+ *   request    {"do":"status"}\n                                one JSON object a line (control-requests.ts)
  *   answer     {"ok":true,"result":…}\n  or  {"ok":false,"error":{code,message,…}}\n
  *
- * Mode 0600: who may open it may stop the process and read its status, and nothing more.
+ * Mode 0600: who may open it may stop the process, read its status, and decide what is applied.
  */
 import { chmodSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { fromPlain, MillraceError, type PlainError, toPlain } from '../base/errors.ts';
+import { type ControlRequest, parseRequest } from './control-requests.ts';
 
 const SOCKET_NAME = 'millrace.sock';
 /** sun_path holds 108 bytes with its NUL on Linux, 104 on macOS and the BSDs. */
@@ -19,8 +20,6 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const CONNECTIONS_MAX = 32;
 /** A client that sends nothing is let go. */
 const IDLE_MS = 60_000;
-
-export type ControlRequest = { readonly do: 'ping' } | { readonly do: 'status' } | { readonly do: 'stop' };
 
 export type ControlHandler = (request: ControlRequest) => Promise<unknown>;
 
@@ -99,18 +98,6 @@ async function answerTo(line: string, handler: ControlHandler): Promise<ControlA
   } catch (error) {
     return { ok: false, error: toPlain(error) };
   }
-}
-
-function parseRequest(line: string): ControlRequest {
-  let request: unknown;
-  try {
-    request = JSON.parse(line);
-  } catch {
-    throw new MillraceError('PROTOCOL', 'the request is not JSON');
-  }
-  const verb = typeof request === 'object' && request !== null && 'do' in request ? request.do : undefined;
-  if (verb === 'ping' || verb === 'status' || verb === 'stop') return { do: verb };
-  throw new MillraceError('PROTOCOL', 'unknown request; known are ping, status, stop');
 }
 
 /**

@@ -10,7 +10,8 @@ import { errorLine, type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/runtime.ts';
 import type { Config } from '../config/config.ts';
 import { Channel, type ChannelSnapshot, type ThreadEntries } from './channel.ts';
-import { type ControlRequest, ControlServer } from './control-socket.ts';
+import type { ControlRequest } from './control-requests.ts';
+import { ControlServer } from './control-socket.ts';
 import { loadIdentity } from './identity.ts';
 import { RunLock } from './run-lock.ts';
 

@@ -116,9 +116,6 @@ function refuseLaterFeatures(target: RawTarget, path: ConfigPath, later: Report)
   if (target.mode === 'sql') {
     later([...path, 'mode'], 'mode sql is not in this version; use auto or binlog');
   }
-  if (target.delay !== 0) {
-    later([...path, 'delay'], 'delayed replication is not in this version; remove the key or write 0s');
-  }
   if (target.coalesce > 1) {
     later(
       [...path, 'coalesce'],

@@ -6,7 +6,8 @@
  *    closed and recovered from what is really there.
  *  - A file's name is durable only when its directory was synced.
  */
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { MillraceError } from '../base/errors.ts';
 
 export const DIRECTORY_MODE = 0o700;
@@ -70,6 +71,27 @@ export function syncError(path: string, cause: unknown): MillraceError {
     facts: { path, errno: (cause as NodeJS.ErrnoException).code },
     cause,
   });
+}
+
+/**
+ * Replaces the file as a whole: a kill or a power cut leaves the old bytes or the new ones. Throws DISK_FULL, DISK; the old
+ * ones are then still there, except when the last step, the sync of the directory, failed.
+ */
+export function replaceFile(path: string, bytes: Uint8Array): void {
+  const temporary = `${path}.tmp`;
+  try {
+    const fd = openSync(temporary, 'w', FILE_MODE);
+    try {
+      writeFully(fd, temporary, bytes, 0, bytes.length, 0);
+      syncFile(fd, temporary);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (cause) {
+    throw diskError('write', path, cause);
+  }
+  syncDirectory(dirname(path));
 }
 
 export function syncDirectory(dir: string): void {

@@ -116,8 +116,6 @@ const BLOCKER = `b.PROCESSLIST_ID AS connection, b.PROCESSLIST_USER AS user, b.P
   b.PROCESSLIST_COMMAND AS command, b.PROCESSLIST_TIME AS seconds`;
 
 const MYSQL: Questions = {
-  state: (id) =>
-    `SELECT PROCESSLIST_STATE AS state FROM performance_schema.threads WHERE PROCESSLIST_ID = ${id}`,
   rowLock: (id) => `SELECT ${BLOCKER}, l.OBJECT_SCHEMA AS db, l.OBJECT_NAME AS tbl
     FROM performance_schema.data_lock_waits w
     JOIN performance_schema.threads r ON r.THREAD_ID = w.REQUESTING_THREAD_ID

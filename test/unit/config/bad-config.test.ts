@@ -325,11 +325,6 @@ const NOT_YET: readonly (readonly [what: string, text: string, line: string])[] 
     'config.yaml:13:15: channels[0].targets[0].mode: mode sql is not in this version; use auto or binlog',
   ],
   [
-    'a delay',
-    config({ target: 'delay: 1h' }),
-    'config.yaml:13:16: channels[0].targets[0].delay: delayed replication is not in this version; remove the key or write 0s',
-  ],
-  [
     'coalesce',
     config({ target: 'coalesce: 2' }),
     'config.yaml:13:19: channels[0].targets[0].coalesce: more than 1 transaction in a commit is not in this version; remove the key or write 1',

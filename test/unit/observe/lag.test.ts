@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type LagFacts, lagSeconds } from '../../../src/observe/lag.ts';
+import {
+  behindAtMostSeconds,
+  type LagFacts,
+  lagSeconds,
+  receivedLagSeconds,
+} from '../../../src/observe/lag.ts';
 
 const NOW = 1_700_000_000_000;
 
@@ -14,6 +19,8 @@ function facts(change: Partial<LagFacts>): LagFacts {
     caughtUpWithSource: false,
     contactMs: NOW - 200,
     heartbeatMs: 1000,
+    proofAgeMs: null,
+    missingAgeMs: null,
     caughtUpWithRelay: false,
     pendingCommitMicros: null,
     lastCommitMicros: null,
@@ -29,7 +36,7 @@ describe('lag', () => {
     ['caught up on both sides: 0', { caughtUpWithRelay: true, caughtUpWithSource: true }, 0],
     [
       'the proof has aged, the source went silent: unknown',
-      { caughtUpWithRelay: true, caughtUpWithSource: true, contactMs: NOW - 3_001 },
+      { caughtUpWithRelay: true, caughtUpWithSource: true, contactMs: NOW - 2_001 },
       null,
     ],
     [
@@ -55,7 +62,37 @@ describe('lag', () => {
       { pendingCommitMicros: micros(NOW - 1_000), clockDiffMs: -500 },
       0.5,
     ],
-    ['a clock that errs does not make it negative', { pendingCommitMicros: micros(NOW + 9_000) }, 0],
+    [
+      'a clock that errs makes it neither negative nor 0: something is pending',
+      { pendingCommitMicros: micros(NOW + 9_000) },
+      0.001,
+    ],
+    [
+      'the source has something that is not received: at least so old',
+      { caughtUpWithRelay: true, caughtUpWithSource: true, missingAgeMs: 4_000 },
+      4,
+    ],
+    [
+      'of what is pending and what is missing the older one counts',
+      { pendingCommitMicros: micros(NOW - 1_000), missingAgeMs: 7_000 },
+      7,
+    ],
+    [
+      'a look at the source that found nothing more proves it, too',
+      { caughtUpWithRelay: true, proofAgeMs: 900 },
+      0,
+    ],
+    ['such a look ages as well', { caughtUpWithRelay: true, proofAgeMs: 2_001 }, null],
+    [
+      'under load the way of the last transaction says more than a look',
+      {
+        caughtUpWithRelay: true,
+        proofAgeMs: 900,
+        lastCommitMicros: micros(NOW - 800),
+        lastAppliedWallMs: NOW - 650,
+      },
+      0.15,
+    ],
     [
       'steady load: the age at which the last one was applied',
       { caughtUpWithRelay: true, lastCommitMicros: micros(NOW - 800), lastAppliedWallMs: NOW - 650 },
@@ -90,6 +127,8 @@ describe('lag', () => {
           caughtUpWithSource: fc.boolean(),
           contactMs: fc.option(near.map((n) => NOW + n)),
           heartbeatMs: fc.integer({ min: 100, max: 20_000 }),
+          proofAgeMs: fc.option(fc.integer({ min: 0, max: 5_000 })),
+          missingAgeMs: fc.option(fc.integer({ min: 0, max: 5_000 })),
           caughtUpWithRelay: fc.boolean(),
           pendingCommitMicros: maybe(near),
           lastCommitMicros: maybe(near),
@@ -102,8 +141,50 @@ describe('lag', () => {
           expect(lag).toBeGreaterThanOrEqual(0);
           expect(given.observed).toBe(true);
           if (given.pendingCommitMicros === null) expect(given.caughtUpWithRelay).toBe(true);
+          if (lag > 0) return;
+          expect(given.pendingCommitMicros).toBeNull();
+          expect(given.missingAgeMs).toBeNull();
+          expect(given.caughtUpWithSource || given.proofAgeMs !== null).toBe(true);
         },
       ),
     );
+  });
+});
+
+describe('how far a target is behind at most', () => {
+  test.each<[string, Partial<LagFacts>, number | null]>([
+    ['nothing was ever proven', { caughtUpWithRelay: true }, null],
+    ['all received is applied: as old as the proof', { caughtUpWithRelay: true, proofAgeMs: 12_000 }, 12],
+    [
+      'it goes on growing while nobody is reached',
+      { observed: false, caughtUpWithRelay: true, proofAgeMs: 90_000 },
+      90,
+    ],
+    [
+      'the newest of two proofs counts',
+      { caughtUpWithRelay: true, caughtUpWithSource: true, proofAgeMs: 12_000 },
+      0.2,
+    ],
+    [
+      'under load: what the last transaction is old',
+      { caughtUpWithRelay: true, lastCommitMicros: micros(NOW - 300), lastAppliedWallMs: NOW - 100 },
+      0.3,
+    ],
+    ['what is before the oldest that waits is applied', { pendingCommitMicros: micros(NOW - 5_000) }, 5],
+    ['not at the end, and nothing known to be pending: not known', { proofAgeMs: 100 }, null],
+  ])('%s', (_what, change, expected) => {
+    expect(behindAtMostSeconds(facts(change), NOW)).toBe(expected);
+  });
+});
+
+describe('the lag of receiving', () => {
+  test('is 0 on proof while the dump streams only', () => {
+    expect(receivedLagSeconds(facts({ proofAgeMs: 100 }), true, NOW)).toBe(0);
+    expect(receivedLagSeconds(facts({ proofAgeMs: 100 }), false, NOW)).toBeNull();
+    expect(receivedLagSeconds(facts({}), true, NOW)).toBeNull();
+  });
+
+  test('is told while the dump is down, as long as the source is asked', () => {
+    expect(receivedLagSeconds(facts({ missingAgeMs: 30_000 }), false, NOW)).toBe(30);
   });
 });

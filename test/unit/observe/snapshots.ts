@@ -101,5 +101,8 @@ function applierStatus(state: ApplierState): ApplierStatus {
     pendingBytes: 0,
     activity: [],
     stuck: null,
+    gate: { is: 'open' },
+    waiting: null,
+    inFlight: 0,
   };
 }

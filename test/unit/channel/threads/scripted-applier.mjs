@@ -37,6 +37,13 @@ parentPort.on('message', (command) => {
     });
     parentPort.postMessage({ type: 'executed', executed });
     say({ at: 'running' });
+  } else if (command.type === 'settings') {
+    parentPort.postMessage({
+      type: 'taken',
+      revision: command.revision,
+      passed: command.about.filter((id) => id.endsWith(':6')),
+      untilPassed: false,
+    });
   } else if (command.type === 'stop') {
     goodbye(null);
   } else if (command.type === 'status') {
@@ -60,6 +67,9 @@ parentPort.on('message', (command) => {
         pendingBytes: 0,
         activity: [],
         stuck: null,
+        gate: { is: 'open' },
+        waiting: null,
+        inFlight: 0,
       },
     });
   }

@@ -1,0 +1,287 @@
+/**
+ * The way of transactions from the relay log into the scheduler, past the admission; and which prefix of the log is executed.
+ *
+ *   assembler ──▶ (returned) ──▶ slot ── admission ──▶ scheduler
+ *
+ * One transaction at most waits in the slot for its admission, and nothing behind it is read. When the operator's wishes
+ * change, what was admitted and has not started is taken back and decided upon again, in order: a wish takes effect at the
+ * border of what is in flight, however much was read ahead.
+ *
+ * Invariants
+ *  - What is admitted, executed and waiting stands in the relay log's order, without gaps.
+ *  - `prefix` grows only by transactions of which all before them are committed.
+ *  - Memory: what was taken back is below the scheduler's limits, and nothing is read while there is some of it.
+ */
+import {
+  type PositionKind,
+  type PositionSet,
+  type TransactionId,
+  transactionIdText,
+} from '../binlog/position-set.ts';
+import { parseTransactionIdText } from '../binlog/transaction-id.ts';
+import type { RelayPosition } from '../relay/published-end.ts';
+import type { Executed } from '../target/progress.ts';
+import { Admission, type Gate, OPEN } from './admission.ts';
+import type { ApplierSettings, Taken } from './applier-messages.ts';
+import type { ApplyScheduler } from './apply-scheduler.ts';
+import type { DueClock } from './due-clock.ts';
+import type { GuardScout } from './guard-scout.ts';
+import type { TargetControl } from './target-control.ts';
+import type { Transaction } from './transaction.ts';
+import type { Assembled } from './transaction-assembler.ts';
+
+/** Transactions passed over because they are executed; then the prefix is moved, so that they are not kept. */
+const PASSED_MAX = 4096;
+
+/** The assembler, as far as this needs it. */
+export interface TransactionSource {
+  next(): Assembled;
+  /** The oldest relay file that is still being read. */
+  readonly fileNumber: number;
+  /** Everything before it was handed out. */
+  readonly position: RelayPosition;
+}
+
+export interface IntakeSurroundings {
+  readonly kind: PositionKind;
+  readonly scheduler: ApplyScheduler<Transaction>;
+  readonly due: DueClock;
+  /** Asked at each change of the settings. Null: no guard is on. */
+  scout(): GuardScout | null;
+}
+
+/** Whether wishes about transactions came too late. */
+export type Lateness = Omit<Taken, 'revision'>;
+
+/** An entry of what is to become part of the executed prefix: not before `after` transactions are all committed. */
+interface Passed {
+  readonly id: TransactionId;
+  readonly after: number;
+  /** It was admitted here; else it was executed before. */
+  readonly admitted: boolean;
+  readonly commitMicros: bigint | null;
+}
+
+type Returned = Extract<Assembled, { is: 'transaction' | 'executed' }>;
+
+/** Why nothing more was admitted. */
+export type Filled =
+  /** The scheduler has enough. */
+  | 'full'
+  /** The published end is reached. */
+  | 'end'
+  /** There is more to read, after others had their turn. */
+  | 'slice'
+  /** A transaction waits for its admission: see `gate`. */
+  | 'waiting';
+
+export class ApplyIntake {
+  /** The executed prefix: grows in the relay log's order. */
+  readonly prefix: PositionSet;
+  readonly #scheduler: ApplyScheduler<Transaction>;
+  readonly #around: IntakeSurroundings;
+  readonly #executed: Executed;
+  #source: TransactionSource | null = null;
+  #admission: Admission;
+  #slot: Transaction | null = null;
+  #returned: Returned[] = [];
+  #passed: Passed[] = [];
+  #admitted = 0;
+  #atEnd = false;
+  #gate: Gate = OPEN;
+  /** Source commit time of the newest transaction of the prefix, as far as it was seen. */
+  #prefixMicros: bigint | null = null;
+  /** Told when they become part of the prefix. */
+  #watched: ReadonlySet<string> = new Set();
+  #seen: string[] = [];
+
+  /** `executed`: what the target had when it was taken over; not changed. */
+  constructor(executed: Executed, settings: ApplierSettings, around: IntakeSurroundings) {
+    this.#around = around;
+    this.#scheduler = around.scheduler;
+    this.#executed = executed;
+    this.prefix = executed.set.clone();
+    this.#admission = this.#admissionBy(settings);
+    this.#watch(settings.control);
+  }
+
+  readFrom(source: TransactionSource): void {
+    this.#source = source;
+  }
+
+  /** From now on, also for what was admitted before and has not started. */
+  admitBy(settings: ApplierSettings): void {
+    this.takeBack();
+    this.#admission = this.#admissionBy(settings);
+    this.#watch(settings.control);
+  }
+
+  #admissionBy({ control, delayMs, guards }: ApplierSettings): Admission {
+    const { kind, due, scout } = this.#around;
+    return new Admission(
+      kind,
+      { control, delayMs, onGuard: guards.onGuard },
+      { due, scout: scout(), isPassed: (id) => this.isPassed(id) },
+    );
+  }
+
+  #watch({ approved, skipped }: TargetControl): void {
+    const before = this.#watched;
+    this.#watched = new Set([...approved, ...skipped.map(({ id }) => id)]);
+    for (const id of this.#watched) if (!before.has(id) && this.#isExecuted(id)) this.#seen.push(id);
+  }
+
+  /** Which of the transactions that are asked about, and whether what `until` names, are executed or in flight. */
+  lateness({ until }: TargetControl, about: readonly string[]): Lateness {
+    const isPassed = (id: string): boolean => this.isPassed(parseTransactionIdText(id));
+    const untilPassed =
+      until !== null && (until.is === 'time' ? this.#isTimePassed(until.ms) : isPassed(until.id));
+    return { passed: about.filter(isPassed), untilPassed };
+  }
+
+  #isExecuted(text: string): boolean {
+    const id = parseTransactionIdText(text);
+    return id.kind === this.prefix.kind && (this.prefix.has(id) || this.#executed.above.has(text));
+  }
+
+  /** What the next transaction waits for, when it was last asked. */
+  get gate(): Gate {
+    return this.#gate;
+  }
+
+  /** Everything published is admitted. */
+  get atEnd(): boolean {
+    return this.#atEnd;
+  }
+
+  /** The transaction that waits for its admission, or would be asked for next. */
+  get next(): Transaction | null {
+    if (this.#slot !== null) return this.#slot;
+    for (const each of this.#returned) if (each.is === 'transaction') return each.transaction;
+    return null;
+  }
+
+  /** Everything before it in the relay log is applied; null: not known yet. */
+  get appliedTo(): RelayPosition | null {
+    return (this.#scheduler.oldest ?? this.next)?.location ?? this.#source?.position ?? null;
+  }
+
+  /** The oldest relay file that is still needed; 0: not known yet. */
+  get neededFile(): number {
+    const oldest = this.#scheduler.oldest ?? this.next;
+    return oldest?.location.fileNumber ?? this.#source?.fileNumber ?? 0;
+  }
+
+  /** It is executed on the target, in flight, or admitted. */
+  isPassed(id: TransactionId): boolean {
+    const text = transactionIdText(id);
+    if (this.#isExecuted(text)) return true;
+    return this.#passed.some((passed) => transactionIdText(passed.id) === text);
+  }
+
+  /** Something that the source committed at or after `ms` is. */
+  #isTimePassed(ms: number): boolean {
+    const micros = BigInt(ms) * 1000n;
+    if (this.#prefixMicros !== null && this.#prefixMicros >= micros) return true;
+    return this.#passed.some(({ commitMicros }) => commitMicros !== null && commitMicros >= micros);
+  }
+
+  /** Fills the scheduler as far as it goes. */
+  fill(): Filled {
+    while (this.#scheduler.canAdmit) {
+      const next = this.#take();
+      switch (next.is) {
+        case 'end':
+          this.#atEnd = true;
+          this.#gate = OPEN;
+          this.advance();
+          return 'end';
+        case 'slice':
+          return 'slice';
+        case 'executed':
+          this.#pass(next.id, false, next.commitMicros);
+          if (this.#passed.length % PASSED_MAX === 0) this.advance();
+          break;
+        case 'transaction':
+          this.#atEnd = false;
+          if (!this.#admit(next.transaction)) {
+            this.advance();
+            return 'waiting';
+          }
+          break;
+      }
+    }
+    this.#atEnd = false;
+    return 'full';
+  }
+
+  #take(): Assembled {
+    const slot = this.#slot;
+    if (slot !== null) {
+      this.#slot = null;
+      return { is: 'transaction', transaction: slot };
+    }
+    return this.#returned.shift() ?? this.#source!.next();
+  }
+
+  #admit(transaction: Transaction): boolean {
+    const verdict = this.#admission.decide(transaction);
+    if (verdict.is === 'wait') {
+      this.#slot = transaction;
+      this.#gate = verdict.gate;
+      return false;
+    }
+    this.#gate = OPEN;
+    const skip = verdict.is === 'skip' ? verdict.reason : null;
+    this.#admitted += 1;
+    this.#pass(transaction.id, true, transaction.commitMicros);
+    this.#scheduler.admit(transaction.skip === skip ? transaction : { ...transaction, skip });
+    return true;
+  }
+
+  #pass(id: TransactionId, admitted: boolean, commitMicros: bigint | null): void {
+    this.#passed.push({ id, after: this.#admitted, admitted, commitMicros });
+  }
+
+  /** What was admitted and has not started is decided upon again. */
+  takeBack(): void {
+    const back = this.#scheduler.takeBack();
+    if (back.length === 0) return;
+    this.#admitted -= back.length;
+    const cut = this.#passed.findIndex(({ after }) => after > this.#admitted);
+    const returned: Returned[] = this.#passed.splice(cut).map(({ id, admitted, commitMicros }) => {
+      if (!admitted) return { is: 'executed', id, commitMicros };
+      return { is: 'transaction', transaction: back.shift()! };
+    });
+    if (this.#slot !== null) returned.push({ is: 'transaction', transaction: this.#slot });
+    this.#slot = null;
+    this.#returned = [...returned, ...this.#returned];
+  }
+
+  /** Moves the executed prefix up to the scheduler's low-water mark. Returns by how many transactions. */
+  advance(): number {
+    const done = this.#scheduler.lowWaterMark;
+    let count = 0;
+    for (const { id, after, commitMicros } of this.#passed) {
+      if (after > done) break;
+      this.prefix.add(id);
+      if (commitMicros !== null && commitMicros > (this.#prefixMicros ?? 0n))
+        this.#prefixMicros = commitMicros;
+      if (this.#watched.size > 0) this.#notice(transactionIdText(id));
+      count += 1;
+    }
+    this.#passed.splice(0, count);
+    return count;
+  }
+
+  #notice(id: string): void {
+    if (this.#watched.has(id)) this.#seen.push(id);
+  }
+
+  /** Watched ids that became part of the prefix since the last call. */
+  takeSeen(): readonly string[] {
+    const seen = this.#seen;
+    if (seen.length > 0) this.#seen = [];
+    return seen;
+  }
+}
