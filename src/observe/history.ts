@@ -13,7 +13,6 @@ const DRAIN_MS_MIN = 5_000;
 
 export interface TargetSample {
   readonly lagSeconds: number | null;
-  readonly lagTransactions: number | null;
   /** Counted since the thread began: a smaller one is another thread's. */
   readonly transactions: number;
   readonly rows: number;

@@ -6,10 +6,23 @@
  */
 import type { ApplierState } from '../applier/applier-messages.ts';
 import { errorLine, type PlainError } from '../base/errors.ts';
-import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
 import type { ChannelSnapshot, TargetSnapshot } from '../channel/channel.ts';
 import type { ReaderState } from '../reader/reader-messages.ts';
-import { lagSeconds } from './lag.ts';
+import { type Eta, etaOf } from './catching-up.ts';
+import {
+  headUnknown,
+  missing,
+  type ReaderLags,
+  readerLags,
+  type SourceHeadView,
+  sourceHead,
+  type TargetLags,
+  targetLags,
+} from './freshness.ts';
+import type { ChannelHistory } from './history.ts';
+import type { RecentEvent } from './recent-events.ts';
+import { type Stuck, stuckOn } from './stuck.ts';
+import type { Alarm } from './watchdog.ts';
 
 export interface Status {
   readonly version: string;
@@ -18,6 +31,8 @@ export interface Status {
   readonly started_at: string;
   readonly now: string;
   readonly channels: readonly ChannelStatus[];
+  /** What happened lately, newest first. */
+  readonly recent: readonly RecentEvent[];
 }
 
 export type ChannelStateName = 'starting' | 'running' | 'degraded' | 'stopped';
@@ -32,10 +47,15 @@ export interface ChannelStatus {
     readonly port: number;
     readonly server_uuid: string | null;
     readonly server_version: string | null;
+    /** Where the source is, as it says itself; null: not known, and `head_unknown` says why. */
+    readonly head: SourceHeadView | null;
+    readonly head_unknown: string | null;
   };
   readonly reader: ReaderView;
   readonly relay_log: { readonly file: string | null; readonly position: number; readonly bytes: number };
   readonly targets: readonly TargetStatus[];
+  /** What looks well and is not. */
+  readonly alarms: readonly Alarm[];
 }
 
 export interface ReaderView {
@@ -46,6 +66,12 @@ export interface ReaderView {
   readonly source_position: number;
   readonly transactions_received: number;
   readonly bytes_received: number;
+  readonly lag: ReaderLags;
+  /** Since the last byte came from the source; null: none came yet. */
+  readonly contact_seconds: number | null;
+  /** Over the last ten seconds; null: not known yet. */
+  readonly transactions_per_second: number | null;
+  readonly bytes_per_second: number | null;
   readonly last_error: string | null;
   readonly last_error_code: string | null;
 }
@@ -66,9 +92,43 @@ export interface TargetStatus {
   readonly lag_transactions: number | null;
   readonly transactions_applied: number;
   readonly rows_applied: number;
+  readonly lag: TargetLags;
+  readonly eta: Eta;
+  /** Over the last ten seconds; null: not known yet. */
+  readonly transactions_per_second: number | null;
+  readonly rows_per_second: number | null;
+  /** What the busy workers are at; the first one is what the others wait for. */
+  readonly busy: readonly BusyWorker[];
+  /** Null: it gets on. */
+  readonly stuck: Stuck | null;
   readonly last_error: string | null;
   readonly last_error_code: string | null;
 }
+
+export interface BusyWorker {
+  readonly worker: number;
+  /** Of its session on the target. */
+  readonly connection: number;
+  readonly transaction: string;
+  /** No values. */
+  readonly doing: string;
+  readonly for_seconds: number;
+  readonly attempt: number;
+}
+
+/** What one look does not tell: kept from look to look by the observer. */
+export interface ChannelMemory {
+  readonly history: ChannelHistory;
+  readonly alarms: readonly Alarm[];
+}
+
+export interface StatusMemory {
+  readonly recent: readonly RecentEvent[];
+  /** By name. */
+  readonly channels: ReadonlyMap<string, ChannelMemory>;
+}
+
+export const NOTHING_REMEMBERED: StatusMemory = { recent: [], channels: new Map() };
 
 export interface StatusFacts {
   readonly version: string;
@@ -77,20 +137,34 @@ export interface StatusFacts {
   readonly nowWallMs: number;
 }
 
-export function composeStatus(channels: readonly ChannelSnapshot[], facts: StatusFacts): Status {
+export function composeStatus(
+  channels: readonly ChannelSnapshot[],
+  facts: StatusFacts,
+  memory: StatusMemory = NOTHING_REMEMBERED,
+): Status {
   return {
     version: facts.version,
     pid: facts.pid,
     started_at: new Date(facts.startedWallMs).toISOString(),
     now: new Date(facts.nowWallMs).toISOString(),
-    channels: channels.map((channel) => composeChannel(channel, facts.nowWallMs)),
+    channels: channels.map((channel) => {
+      return composeChannel(channel, facts.nowWallMs, memory.channels.get(channel.name));
+    }),
+    recent: memory.recent,
   };
 }
 
-function composeChannel(snapshot: ChannelSnapshot, nowMs: number): ChannelStatus {
+function composeChannel(
+  snapshot: ChannelSnapshot,
+  nowMs: number,
+  memory: ChannelMemory | undefined,
+): ChannelStatus {
   const { reader } = snapshot;
   const status = reader.status;
-  const targets = snapshot.targets.map((target) => composeTarget(snapshot, target, nowMs));
+  const targets = snapshot.targets.map((target, index) => {
+    return composeTarget(snapshot, target, index, nowMs, memory);
+  });
+  const alarms = memory?.alarms ?? [];
   const view: ReaderView = {
     state: reader.state.at,
     reason: readerReason(snapshot, nowMs),
@@ -99,18 +173,25 @@ function composeChannel(snapshot: ChannelSnapshot, nowMs: number): ChannelStatus
     source_position: status?.sourcePosition ?? 0,
     transactions_received: status?.transactionsReceived ?? 0,
     bytes_received: status?.bytesReceived ?? 0,
+    lag: readerLags(snapshot, nowMs),
+    contact_seconds:
+      status?.contactMs == null ? null : Math.max(0, Math.round(nowMs - status.contactMs)) / 1000,
+    transactions_per_second: memory?.history.rate((sample) => sample.transactions) ?? null,
+    bytes_per_second: memory?.history.rate((sample) => sample.bytes) ?? null,
     ...errorFields(causeOf(reader.state) ?? status?.lastError ?? null),
   };
-  const state = channelState(snapshot);
+  const state = channelState(snapshot, alarms);
   return {
     name: snapshot.name,
     state,
-    reason: state === 'running' ? null : channelReason(snapshot, view, targets),
+    reason: state === 'running' ? null : channelReason(snapshot, view, targets, alarms),
     source: {
       host: snapshot.host,
       port: snapshot.port,
       server_uuid: status?.source.serverUuid ?? null,
       server_version: status?.source.serverVersion ?? null,
+      head: sourceHead(snapshot),
+      head_unknown: headUnknown(snapshot),
     },
     reader: view,
     relay_log: {
@@ -119,17 +200,20 @@ function composeChannel(snapshot: ChannelSnapshot, nowMs: number): ChannelStatus
       bytes: status?.relayBytes ?? 0,
     },
     targets,
+    alarms,
   };
 }
 
-function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs: number): TargetStatus {
+function composeTarget(
+  snapshot: ChannelSnapshot,
+  target: TargetSnapshot,
+  index: number,
+  nowMs: number,
+  memory: ChannelMemory | undefined,
+): TargetStatus {
   const { status } = target;
-  const reader = snapshot.reader;
-  const observed = target.fresh && reader.fresh && reader.state.at === 'streaming';
-  const lag =
-    status === null || reader.status === null
-      ? null
-      : lagSeconds({ ...status, ...reader.status, observed }, nowMs);
+  const lag = targetLags(snapshot, target, nowMs);
+  const history = memory?.history;
   return {
     name: target.name,
     host: target.host,
@@ -141,30 +225,36 @@ function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs:
     executed_gtid_set: status?.executed ?? null,
     workers: status?.workers ?? target.workers,
     delay_seconds: 0,
-    lag_seconds: lag,
-    lag_transactions: lagTransactions(snapshot.machine.kind, status?.executed, reader.status?.retrieved),
+    lag_seconds: lag.total.seconds,
+    lag_transactions: missing(snapshot.machine.kind, status?.executed, snapshot.reader.status?.retrieved),
     transactions_applied: status?.transactionsApplied ?? 0,
     rows_applied: status?.rowsApplied ?? 0,
+    lag,
+    eta: etaOf({
+      lagSeconds: lag.total.seconds,
+      backlogBytes: lag.total.bytes ?? lag.applied.bytes,
+      drainRate: history?.drainRate(index) ?? null,
+    }),
+    transactions_per_second: history?.rate((sample) => sample.targets[index]?.transactions) ?? null,
+    rows_per_second: history?.rate((sample) => sample.targets[index]?.rows) ?? null,
+    busy: target.fresh ? busyWorkers(status) : [],
+    stuck: target.fresh && status !== null ? stuckOn(status) : null,
     ...errorFields(causeOf(target.state) ?? status?.lastError ?? null),
   };
 }
 
-/** Transactions in the relay log that the target does not have; null: unknown. */
-function lagTransactions(
-  kind: PositionKind | null,
-  executed: string | null | undefined,
-  retrieved: string | undefined,
-): number | null {
-  if (kind === null || executed === null || executed === undefined || retrieved === undefined) return null;
-  const missing = parsePositionSet(kind, executed).missingFrom(parsePositionSet(kind, retrieved));
-  return missing === null ? null : Number(missing);
+function busyWorkers(status: TargetSnapshot['status']): BusyWorker[] {
+  return (status?.activity ?? []).map(({ worker, connection, transaction, doing, ageMs, attempt }) => {
+    return { worker, connection, transaction, doing, for_seconds: Math.round(ageMs) / 1000, attempt };
+  });
 }
 
-function channelState(snapshot: ChannelSnapshot): ChannelStateName {
+function channelState(snapshot: ChannelSnapshot, alarms: readonly Alarm[]): ChannelStateName {
   const { machine, reader, targets } = snapshot;
   const states = [reader.state, ...targets.map((target) => target.state)];
   if (machine.state.at === 'stopped' || states.every((state) => state.at === 'stopped')) return 'stopped';
   if (machine.resyncCause !== null || states.some((state) => isTrouble(state))) return 'degraded';
+  if (alarms.length > 0) return 'degraded';
   const running = reader.state.at === 'streaming' && targets.every((target) => target.state.at === 'running');
   return running ? 'running' : 'starting';
 }
@@ -183,12 +273,14 @@ function channelReason(
   snapshot: ChannelSnapshot,
   reader: ReaderView,
   targets: readonly TargetStatus[],
+  alarms: readonly Alarm[],
 ): string | null {
   const { resyncCause } = snapshot.machine;
   if (resyncCause !== null) return `fetching the relay log again: ${errorLine(resyncCause)}`;
   if (reader.state !== 'streaming' && reader.reason !== null) return `reader: ${reader.reason}`;
   const target = targets.find(({ state, reason }) => state !== 'running' && reason !== null);
-  return target === undefined ? null : `target ${target.name}: ${target.reason}`;
+  if (target !== undefined) return `target ${target.name}: ${target.reason}`;
+  return alarms[0]?.text ?? null;
 }
 
 function readerReason(snapshot: ChannelSnapshot, nowMs: number): string | null {
