@@ -85,6 +85,9 @@ class Step {
       case 'ended':
         this.#ended(input.thread, input.cause, input.died);
         break;
+      case 'resume':
+        this.#resume(input.thread);
+        break;
       case 'tick':
         this.#restartDue();
         this.#advance();
@@ -199,6 +202,21 @@ class Step {
       } else if (this.next.kind !== null) {
         this.effects.push({ do: 'start-applier', target: thread, kind: this.next.kind });
       }
+    }
+  }
+
+  /** A thread that is down until the operator acts is started again; everything else goes on as it does. */
+  #resume(thread: ThreadId): void {
+    const { stopCause, life } = this.#slot(thread);
+    if (stopCause === null || life !== 'none') return;
+    this.#setSlot(thread, { stopCause: null, failures: [] });
+    this.#log('info', 'thread is started again by the operator', thread, null);
+    if (this.next.state.at === 'stopped') {
+      // All of it had stopped for the sake of one of its threads.
+      if (this.next.reader.stopCause === null) this.#reach();
+    } else if (!this.#ending()) {
+      this.#setSlot(thread, { restartAtMs: this.#nowMs });
+      this.#restartDue();
     }
   }
 

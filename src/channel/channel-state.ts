@@ -58,6 +58,8 @@ export type ChannelInput =
   | { readonly type: 'executed'; readonly target: number; readonly executed: string }
   | { readonly type: 'needed-file'; readonly target: number; readonly fileNumber: number }
   | { readonly type: 'reader-streaming' }
+  /** The operator has mended what had stopped the thread. */
+  | { readonly type: 'resume'; readonly thread: ThreadId }
   /** The thread is gone. `died`: without saying goodbye. */
   | {
       readonly type: 'ended';

@@ -6,25 +6,18 @@
  */
 import type {
   ApplierCommand,
-  ApplierOptions,
   ApplierReport,
   ApplierState,
   ApplierStatus,
+  Taken,
 } from '../applier/applier-messages.ts';
-import { NO_CONTROL } from '../applier/target-control.ts';
 import { type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, LogFacts, Logger } from '../base/runtime.ts';
-import type { ChannelConfig, EndpointConfig, StartConfig, TargetConfig } from '../config/config.ts';
-import type {
-  ReaderCommand,
-  ReaderOptions,
-  ReaderReport,
-  ReaderState,
-  ReaderStatus,
-} from '../reader/reader-messages.ts';
+import type { PositionKind } from '../binlog/position-set.ts';
+import type { ChannelConfig } from '../config/config.ts';
+import type { ReaderCommand, ReaderReport, ReaderState, ReaderStatus } from '../reader/reader-messages.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
 import { discardRelayLog } from '../relay/relay-log-discard.ts';
-import type { EndpointOptions } from '../wire/endpoint.ts';
 import { stepChannel } from './channel-machine.ts';
 import {
   type ChannelEffect,
@@ -34,16 +27,18 @@ import {
   type ThreadId,
   type ThreadSlot,
 } from './channel-state.ts';
-import { channelUuid } from './identity.ts';
+import { type ChannelWishes, type TargetWishes, targetWishes } from './control-document.ts';
 import { withFacts } from './log.ts';
+import { PendingAnswers } from './pending-answers.ts';
 import { relayDirectory } from './relay-directory.ts';
 import { ThreadHost, threadEntry } from './thread-host.ts';
+import { applierOptions, applierSettings, readerOptions, type ThreadSurroundings } from './thread-options.ts';
 
 const TICK_MS = 100;
 const READER_IDLE: ReaderState = { at: 'idle', reason: 'the reader thread is starting' };
 const STATUS_MS = 2_000;
-/** How often the source is asked where it is. */
-const HEAD_EVERY_MS = 1_000;
+/** New rules wait until what is in flight is committed: an applier may take its time to answer. */
+const TAKEN_MS = 10_000;
 /** A thread that does not finish what is in flight within this is ended by force. */
 const STOP_GRACE_MS = 45_000;
 
@@ -70,6 +65,10 @@ export interface ChannelOptions {
   readonly entries: ThreadEntries;
   readonly log: Logger;
   readonly clock: Clock;
+  /** What operators have said about this channel: read whenever a thread has to be told. */
+  readonly wishes: () => ChannelWishes;
+  /** Transactions that operators have said something about are executed on a target. */
+  readonly onExecuted: (target: string, ids: readonly string[]) => void;
 }
 
 export interface TargetSnapshot {
@@ -82,6 +81,9 @@ export interface TargetSnapshot {
   readonly status: ApplierStatus | null;
   /** Whether `status` was received just now. */
   readonly fresh: boolean;
+  /** As configured. */
+  readonly delayMs: number;
+  readonly wishes: TargetWishes;
 }
 
 export interface ChannelSnapshot {
@@ -113,9 +115,11 @@ export class Channel {
   readonly relayDir: string;
   readonly #options: ChannelOptions;
   readonly #log: Logger;
+  readonly #waitingForEnd: (() => void)[] = [];
+  readonly #answers: readonly PendingAnswers<Taken>[];
+  #config: ChannelConfig;
   #published = PublishedEnd.create();
-  readonly #ended: Promise<void>;
-  #resolveEnded: () => void = () => {};
+  #stopAsked = false;
   #machine: ChannelMachine;
   #reader: ReaderHost | null = null;
   #appliers: (ApplierHost | null)[];
@@ -129,24 +133,96 @@ export class Channel {
     this.name = config.name;
     this.relayDir = relayDirectory(options.dataDir, config.name);
     this.#options = options;
+    this.#config = config;
+    this.#answers = config.targets.map(() => new PendingAnswers<Taken>());
     this.#log = withFacts(options.log, { channel: config.name });
     this.#machine = newChannelMachine(config.targets.length);
     this.#appliers = config.targets.map(() => null);
     this.#applierSeen = config.targets.map(() => ({ state: { at: 'idle' }, status: null }));
-    this.#ended = new Promise((resolve) => {
-      this.#resolveEnded = resolve;
-    });
   }
 
   start(): void {
-    this.#ticker = setInterval(() => this.#input({ type: 'tick' }), TICK_MS);
     this.#input({ type: 'start' });
   }
 
   /** Resolves when every thread has finished what is in flight and is gone. */
   stop(): Promise<void> {
+    this.#stopAsked = true;
     this.#input({ type: 'stop' });
-    return this.#ended;
+    if (this.#machine.state.at === 'stopped') return Promise.resolve();
+    return new Promise((resolve) => this.#waitingForEnd.push(resolve));
+  }
+
+  get config(): ChannelConfig {
+    return this.#config;
+  }
+
+  /** How the source names its transactions; null: not known yet. */
+  get kind(): PositionKind | null {
+    return this.#machine.kind;
+  }
+
+  /** For looking at the relay log from this thread. */
+  get published(): PublishedEnd {
+    return this.#published;
+  }
+
+  /** What the target is known to have, as text: a lower bound. */
+  executedText(target: number): string | null {
+    return this.#applierSeen[target]?.status?.executed ?? this.#machine.targets[target]?.executed ?? null;
+  }
+
+  /** Asks the applier; null when it does not answer or does not live. */
+  async applierStatus(target: number): Promise<ApplierStatus | null> {
+    const status = (await this.#appliers[target]?.status(STATUS_MS)) ?? null;
+    if (status !== null) Object.assign(this.#applierSeen[target]!, { state: status.state, status });
+    return status;
+  }
+
+  targetLives(target: number): boolean {
+    return this.#machine.targets[target]?.life === 'live';
+  }
+
+  /** It is down until an operator acts. */
+  targetStopped(target: number): boolean {
+    return this.#machine.targets[target]?.stopCause !== null;
+  }
+
+  // ---- what operators want
+
+  /**
+   * Hands the wishes as they are now to a target's applier, and asks `about` transactions. Null: no applier lives, or it does not
+   * answer in time; it obeys when it does.
+   */
+  govern(target: number, about: readonly string[] = []): Promise<Taken | null> {
+    const host = this.#appliers[target];
+    if (host === null || host === undefined) return Promise.resolve(null);
+    const config = this.#config.targets[target]!;
+    const settings = applierSettings(config, this.#wishesOf(config.name));
+    return this.#answers[target]!.ask((revision) => {
+      host.post({ type: 'settings', revision, settings, about });
+    }, TAKEN_MS);
+  }
+
+  /** Does to the reader what the wishes say now. */
+  governReader(): void {
+    this.#reader?.post({ type: this.#options.wishes().readerPaused ? 'pause' : 'resume' });
+  }
+
+  /** A thread that is down until an operator acts is started again. */
+  resume(thread: ThreadId): void {
+    if (!this.#stopAsked) this.#input({ type: 'resume', thread });
+  }
+
+  /** The same channel with other settings, of the kind that may change while it runs. */
+  reconfigure(config: ChannelConfig): Promise<readonly (Taken | null)[]> {
+    this.#config = config;
+    this.#reader?.post({ type: 'retention', ms: config.relayLog.retentionMs });
+    return Promise.all(config.targets.map((_, index) => this.govern(index)));
+  }
+
+  #wishesOf(target: string): TargetWishes {
+    return targetWishes([this.#options.wishes()], this.name, target);
   }
 
   /** The source has sent something since this process began. */
@@ -161,16 +237,15 @@ export class Channel {
 
   /** Asks every thread how it is; what does not answer in time is told by its last words. */
   async snapshot(): Promise<ChannelSnapshot> {
-    const { config } = this.#options;
+    const config = this.#config;
     const [readerStatus, ...applierStatus] = await Promise.all([
       this.#reader?.status(STATUS_MS) ?? null,
-      ...this.#appliers.map((host) => host?.status(STATUS_MS) ?? null),
+      ...this.#appliers.map((_, index) => this.applierStatus(index)),
     ]);
     if (readerStatus) this.#readerSeen = { state: readerStatus.state, status: readerStatus };
     const targets = config.targets.map((target, index): TargetSnapshot => {
       const status = applierStatus[index] ?? null;
       const seen = this.#applierSeen[index]!;
-      if (status !== null) Object.assign(seen, { state: status.state, status });
       return {
         name: target.name,
         host: target.endpoint.host,
@@ -179,6 +254,8 @@ export class Channel {
         state: this.#whileGone(this.#machine.targets[index]!, causeOf(seen.state)) ?? seen.state,
         status: seen.status,
         fresh: status !== null,
+        delayMs: target.delayMs,
+        wishes: this.#wishesOf(target.name),
       };
     });
     return {
@@ -216,10 +293,14 @@ export class Channel {
       this.#step({ type: 'fault', cause });
     }
     const after = this.#machine.state.at;
-    if (before !== after) this.#log.info('channel state', { thread: 'main', from: before, to: after });
-    if (after === 'stopped' && before !== 'stopped') {
+    if (before === after) return;
+    this.#log.info('channel state', { thread: 'main', from: before, to: after });
+    if (after === 'stopped') {
       if (this.#ticker !== null) clearInterval(this.#ticker);
-      this.#resolveEnded();
+      this.#ticker = null;
+      for (const resolve of this.#waitingForEnd.splice(0)) resolve();
+    } else {
+      this.#ticker ??= setInterval(() => this.#input({ type: 'tick' }), TICK_MS);
     }
   }
 
@@ -260,20 +341,21 @@ export class Channel {
   #logFacts(thread: ThreadId | null, cause: PlainError | null): LogFacts {
     const whose =
       typeof thread === 'number'
-        ? { thread: 'applier', target: this.#options.config.targets[thread]!.name }
+        ? { thread: 'applier', target: this.#config.targets[thread]!.name }
         : { thread: thread ?? 'main' };
     if (cause === null) return whose;
     return { ...whose, code: cause.code, cause: cause.message, hint: cause.hint, ...cause.facts };
   }
 
   #spawnReader(): void {
-    const { config, entries } = this.#options;
+    const { entries } = this.#options;
+    const config = this.#config;
     const log = withFacts(this.#log, { thread: 'reader' });
     this.#readerSeen.state = READER_IDLE;
     this.#reader = new ThreadHost({
       entry: entries.reader,
       name: `${config.name}/reader`,
-      workerData: this.#readerOptions(),
+      workerData: readerOptions(config, this.#options.wishes(), this.#surroundings()),
       onReport: (report) => {
         if (report.type === 'log') log[report.level](report.message, report.facts);
         else if (report.type === 'state') this.#readerIs(report.state);
@@ -302,15 +384,17 @@ export class Channel {
   }
 
   #spawnApplier(index: number): void {
-    const { config, entries } = this.#options;
+    const { entries, onExecuted } = this.#options;
+    const config = this.#config;
     const target = config.targets[index]!;
+    const answers = this.#answers[index]!;
     const log = withFacts(this.#log, { thread: 'applier', target: target.name });
     const seen = this.#applierSeen[index]!;
     seen.state = { at: 'idle' };
     const host: ApplierHost = new ThreadHost({
       entry: entries.applier,
       name: `${config.name}/${target.name}`,
-      workerData: this.#applierOptions(target),
+      workerData: applierOptions(config, target, this.#wishesOf(target.name), this.#surroundings()),
       onReport: (report) => {
         if (report.type === 'log') log[report.level](report.message, report.facts);
         else if (report.type === 'state') seen.state = report.state;
@@ -318,10 +402,12 @@ export class Channel {
           this.#input({ type: 'executed', target: index, executed: report.executed });
         } else if (report.type === 'needed-file') {
           this.#input({ type: 'needed-file', target: index, fileNumber: report.fileNumber });
-        }
+        } else if (report.type === 'taken') answers.answered(report);
+        else if (report.type === 'control-executed') onExecuted(target.name, report.ids);
       },
       onEnded: (cause, died) => {
         this.#appliers[index] = null;
+        answers.giveUp();
         seen.state = { at: 'stopped', cause };
         this.#input({ type: 'ended', thread: index, cause, died });
       },
@@ -329,42 +415,9 @@ export class Channel {
     this.#appliers[index] = host;
   }
 
-  #readerOptions(): ReaderOptions {
-    const { source, relayLog, name } = this.#options.config;
-    return {
-      channel: name,
-      endpoint: endpointOptions(source.endpoint),
-      serverId: source.serverId,
-      replicaUuid: channelUuid(this.#options.identity, name),
-      start: source.start,
-      heartbeatMs: source.heartbeatMs,
-      headEveryMs: HEAD_EVERY_MS,
-      relayDir: this.relayDir,
-      maxFileSize: relayLog.maxFileSize,
-      syncMs: relayLog.syncMs,
-      retentionMs: relayLog.retentionMs,
-      published: this.#published.buffer,
-    };
-  }
-
-  #applierOptions(target: TargetConfig): ApplierOptions {
-    return {
-      channel: this.name,
-      target: target.name,
-      endpoint: endpointOptions(target.endpoint),
-      mode: target.mode,
-      progress: target.progress,
-      workers: target.workers,
-      commitOrder: target.commitOrder,
-      startAt: startText(this.#options.config.source.start),
-      relayDir: this.relayDir,
-      published: this.#published.buffer,
-      owner: this.#options.owner,
-      delayMs: target.delayMs,
-      rules: target.rules,
-      guards: target.guards,
-      control: NO_CONTROL,
-    };
+  #surroundings(): ThreadSurroundings {
+    const { identity, owner } = this.#options;
+    return { relayDir: this.relayDir, published: this.#published.buffer, identity, owner };
   }
 }
 
@@ -380,23 +433,4 @@ const INTERNAL_FAULT: PlainError = {
 
 function causeOf(state: ReaderState | ApplierState): PlainError | null {
   return state.at === 'stopped' || state.at === 'backing-off' ? state.cause : null;
-}
-
-/** As the text of a position set; null: nothing is given. */
-function startText(start: StartConfig): string | null {
-  if (start.at === 'auto') return null;
-  return start.at === 'gtid_set' ? start.gtidSet : `${start.file}:${start.position}`;
-}
-
-/** The one place where a secret leaves its wrapper: on its way into the thread that opens the connection. */
-function endpointOptions(endpoint: EndpointConfig): EndpointOptions {
-  const { mode, ca, cert, key } = endpoint.tls;
-  return {
-    host: endpoint.host,
-    port: endpoint.port,
-    user: endpoint.user,
-    password: endpoint.password.reveal(),
-    tls: { mode, ca, cert, key: key?.reveal() },
-    connectTimeoutMs: endpoint.connectTimeoutMs,
-  };
 }

@@ -6,12 +6,16 @@
  * mend, and nothing is left to apply), the process ends with code 1 and says why.
  */
 import { hostname } from 'node:os';
-import { errorLine, type PlainError, toPlain } from '../base/errors.ts';
+import { errorLine, MillraceError, type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/runtime.ts';
 import type { Config } from '../config/config.ts';
+import { AuditLog } from './audit-log.ts';
 import { Channel, type ChannelSnapshot, type ThreadEntries } from './channel.ts';
+import { ControlDesk } from './control-desk.ts';
+import { channelWishes } from './control-document.ts';
 import type { ControlRequest } from './control-requests.ts';
 import { ControlServer } from './control-socket.ts';
+import { ControlStore } from './control-store.ts';
 import { loadIdentity } from './identity.ts';
 import { RunLock } from './run-lock.ts';
 
@@ -37,6 +41,7 @@ export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #channels: Channel[];
   readonly #lock: RunLock;
+  readonly #desk: ControlDesk;
   #control: ControlServer | null = null;
   #resolveEnded: (end: SupervisorEnd) => void = () => {};
   #stopping = false;
@@ -50,10 +55,23 @@ export class Supervisor {
     });
     const { config, entries, log, clock } = options;
     const owner = `${hostname()} pid ${process.pid} ${config.dataDir}`;
-    this.#channels = config.channels.map(
-      (channel) =>
-        new Channel({ config: channel, dataDir: config.dataDir, identity, owner, entries, log, clock }),
-    );
+    const store = ControlStore.open(config.dataDir);
+    this.#channels = config.channels.map((channel) => {
+      const { name } = channel;
+      return new Channel({
+        config: channel,
+        dataDir: config.dataDir,
+        identity,
+        owner,
+        entries,
+        log,
+        clock,
+        wishes: () => channelWishes(store.document, name),
+        onExecuted: (target, ids) => this.#desk.executed(name, target, ids),
+      });
+    });
+    const audit = new AuditLog(config.dataDir, () => clock.wallMs());
+    this.#desk = new ControlDesk({ channels: this.#channels, store, audit, log });
   }
 
   /** Resolves when the channels' threads are being started. Throws ALREADY_RUNNING, DISK, CONFIG. */
@@ -62,7 +80,7 @@ export class Supervisor {
     const lock = await RunLock.acquire(dataDir);
     try {
       const supervisor = new Supervisor(options, lock, loadIdentity(dataDir));
-      supervisor.#control = await ControlServer.listen(dataDir, (request) => supervisor.#handle(request));
+      supervisor.#control = await ControlServer.listen(dataDir, (request) => supervisor.handle(request));
       for (const channel of supervisor.#channels) channel.start();
       supervisor.#checkStartLater();
       return supervisor;
@@ -97,7 +115,8 @@ export class Supervisor {
     this.#resolveEnded({ exitCode, failures });
   }
 
-  async #handle(request: ControlRequest): Promise<unknown> {
+  /** Over whatever way it came. Throws what keeps it from being carried out. */
+  async handle(request: ControlRequest): Promise<unknown> {
     switch (request.do) {
       case 'ping':
         return { pid: process.pid };
@@ -108,6 +127,10 @@ export class Supervisor {
         // The answer goes out first.
         setImmediate(() => this.stop());
         return { pid: process.pid };
+      case 'reload':
+        throw new MillraceError('NOT_IN_THIS_VERSION', 'reload is not in this version');
+      default:
+        return this.#desk.handle(request);
     }
   }
 

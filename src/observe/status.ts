@@ -59,7 +59,7 @@ export interface ChannelStatus {
 }
 
 export interface ReaderView {
-  readonly state: 'idle' | 'connecting' | 'streaming' | 'backing-off' | 'stopping' | 'stopped';
+  readonly state: 'idle' | 'connecting' | 'streaming' | 'paused' | 'backing-off' | 'stopping' | 'stopped';
   readonly reason: string | null;
   readonly retrieved_gtid_set: string | null;
   readonly source_file: string | null;

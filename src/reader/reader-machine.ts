@@ -8,6 +8,8 @@
  *           backing-off ◀── a failure that may pass
  *
  *   stop, from anywhere: stopping ──▶ stopped   a failure that will not pass: stopped, with its cause
+ *   pause, from anywhere: paused                no connection to the source until resume; what the relay log alone can tell
+ *                                               (discover) is still told
  *
  * Network failures are retried for ever. Others have a limit, counted since the last progress (a received transaction):
  * a refused account must not be hammered (lock-out, max_connect_errors), a damaged event is asked for again only so often,
@@ -47,6 +49,10 @@ export const READER_POLICY: ReaderPolicy = {
 export interface ReaderMemory {
   readonly state: ReaderState;
   readonly goal: ReaderGoal;
+  /** The operator wants no connection to the source. */
+  readonly paused: boolean;
+  /** Goal discover: the relay log does not tell, and the source may not be asked. */
+  readonly parked: boolean;
   /** Failures since the last progress. */
   readonly failures: number;
   readonly refusals: number;
@@ -62,6 +68,10 @@ export type ReaderInput =
   | { readonly type: 'wait'; readonly reason: string }
   /** Goal discover is reached: nothing to do until the channel knows what the targets have. */
   | { readonly type: 'discovered'; readonly waitingFor: string }
+  /** Goal discover cannot be reached without the source, and may not be with it while paused. */
+  | { readonly type: 'parked' }
+  | { readonly type: 'pause' }
+  | { readonly type: 'resume' }
   /** The source has accepted the dump. */
   | { readonly type: 'streaming'; readonly nowMs: number }
   /** A transaction was received on this connection (sent once per connection). */
@@ -74,6 +84,8 @@ export type ReaderInput =
 
 export type ReaderEffect =
   | { readonly type: 'connect'; readonly goal: ReaderGoal }
+  /** Ends the connection, or the attempt; the relay log stays open. */
+  | { readonly type: 'part' }
   /** Ends the connection and the relay log writer; the input `closed` must follow. */
   | { readonly type: 'close' }
   | { readonly type: 'retry-after'; readonly ms: number }
@@ -82,10 +94,12 @@ export type ReaderEffect =
 
 export type ReaderStep = readonly [ReaderMemory, readonly ReaderEffect[]];
 
-export function initialReader(reason: string): ReaderMemory {
+export function initialReader(reason: string, paused = false): ReaderMemory {
   return {
     state: { at: 'idle', reason },
     goal: 'discover',
+    paused,
+    parked: false,
     failures: 0,
     refusals: 0,
     damages: 0,
@@ -104,7 +118,18 @@ export function stepReader(memory: ReaderMemory, input: ReaderInput, policy: Rea
       return [{ ...memory, state: { at: 'idle', reason: input.reason } }, []];
     case 'discovered':
       assert(state.at === 'connecting' && memory.goal === 'discover', `discovered while ${state.at}`);
-      return [{ ...initialReader(input.waitingFor), duplicatesMs: memory.duplicatesMs }, []];
+      return [
+        idle({ ...initialReader(input.waitingFor, memory.paused), duplicatesMs: memory.duplicatesMs }),
+        [],
+      ];
+    case 'parked':
+      assert(state.at === 'connecting' && memory.goal === 'discover', `parked while ${state.at}`);
+      if (!memory.paused) return connect(memory);
+      return [{ ...memory, parked: true, state: { at: 'paused' } }, []];
+    case 'pause':
+      return pause(memory);
+    case 'resume':
+      return resume(memory);
     case 'streaming':
       // A stop may have crossed it.
       if (state.at !== 'connecting') return [memory, []];
@@ -134,7 +159,30 @@ export function stepReader(memory: ReaderMemory, input: ReaderInput, policy: Rea
   }
 }
 
+function pause(before: ReaderMemory): ReaderStep {
+  const { state } = before;
+  if (before.paused || state.at === 'stopping' || state.at === 'stopped') return [before, []];
+  const memory = { ...before, paused: true, failures: 0, refusals: 0 };
+  if (state.at === 'idle' || state.at === 'paused') return [idle(memory), []];
+  const [next, effects] = connect(memory);
+  return [next, [{ type: state.at === 'backing-off' ? 'cancel-retry' : 'part' }, ...effects]];
+}
+
+function resume(before: ReaderMemory): ReaderStep {
+  if (!before.paused) return [before, []];
+  const memory = { ...before, paused: false, parked: false, failures: 0, refusals: 0 };
+  if (before.state.at !== 'paused') return [memory, []];
+  if (before.parked || before.goal === 'stream') return connect(memory);
+  return [{ ...memory, state: { at: 'idle', reason: 'waiting for the target' } }, []];
+}
+
+/** Nothing to do for now: with the state that says why. */
+function idle(memory: ReaderMemory): ReaderMemory {
+  return memory.paused ? { ...memory, state: { at: 'paused' } } : memory;
+}
+
 function connect(memory: ReaderMemory): ReaderStep {
+  if (memory.paused && memory.goal === 'stream') return [idle(memory), []];
   const next: ReaderMemory = { ...memory, state: { at: 'connecting', attempt: memory.failures + 1 } };
   return [next, [{ type: 'connect', goal: memory.goal }]];
 }

@@ -29,6 +29,8 @@ export interface ReaderOptions {
   /** fdatasync policy: after every received batch that ends a transaction (0), or at most every so many ms. */
   readonly syncMs: number;
   readonly retentionMs: number;
+  /** Begins without a connection to the source, as after `pause`. */
+  readonly paused: boolean;
   /** Where the end of the relay log is published (see relay/published-end.ts). */
   readonly published: SharedArrayBuffer;
 }
@@ -41,6 +43,10 @@ export type ReaderCommand =
   | { readonly type: 'start'; readonly executed: string | null; readonly reset: boolean }
   /** Relay files numbered below this are needed by no target any more. */
   | { readonly type: 'applied-up-to'; readonly fileNumber: number }
+  /** Ends the connection to the source, and takes none until `resume`. The same one twice changes nothing. */
+  | { readonly type: 'pause' }
+  | { readonly type: 'resume' }
+  | { readonly type: 'retention'; readonly ms: number }
   | { readonly type: 'status'; readonly id: number }
   /** Finish the transaction in flight or truncate it, sync, close. Answered by `stopped`. */
   | { readonly type: 'stop' };
@@ -50,6 +56,8 @@ export type ReaderState =
   | { readonly at: 'idle'; readonly reason: string }
   | { readonly at: 'connecting'; readonly attempt: number }
   | { readonly at: 'streaming'; readonly sinceMs: number }
+  /** By the operator. */
+  | { readonly at: 'paused' }
   | {
       readonly at: 'backing-off';
       readonly attempt: number;

@@ -54,7 +54,7 @@ export class Reader {
   readonly #log: Logger;
   readonly #identity: ReplicaIdentity;
   readonly #relay: RelayLogHolder;
-  #memory: ReaderMemory = initialReader('begins');
+  #memory: ReaderMemory;
   /** The source's kind is reported. */
   #ready = false;
   #start: Extract<ReaderCommand, { type: 'start' }> | null = null;
@@ -62,9 +62,12 @@ export class Reader {
   #facts: SourceFacts | null = null;
   #stream: DumpStream | null = null;
   #attempt = new AbortController();
+  /** The attempt or the stream under way, or the last one. */
+  #pursuit: Promise<void> = Promise.resolve();
   #retryTimer: NodeJS.Timeout | undefined;
   #purgeTimer: NodeJS.Timeout | undefined;
   #neededFrom = 0;
+  #retentionMs: number;
   #lastError: PlainError | null = null;
   /** Of the streams before the present one. */
   #transactionsBefore = 0;
@@ -76,6 +79,8 @@ export class Reader {
   constructor(options: ReaderOptions, rim: ReaderRim) {
     this.#options = options;
     this.#rim = rim;
+    this.#memory = initialReader('begins', options.paused);
+    this.#retentionMs = options.retentionMs;
     this.#log = portLogger(rim.post);
     this.#relay = new RelayLogHolder({
       dir: options.relayDir,
@@ -107,6 +112,17 @@ export class Reader {
       case 'applied-up-to':
         this.#neededFrom = command.fileNumber;
         this.#purge();
+        return;
+      case 'retention':
+        this.#retentionMs = command.ms;
+        this.#purge();
+        return;
+      case 'pause':
+        this.#input({ type: 'pause' });
+        return;
+      case 'resume':
+        this.#input({ type: 'resume' });
+        this.#startWhenReady();
         return;
       case 'status':
         this.#rim.post({ type: 'status', id: command.id, status: this.status() });
@@ -192,7 +208,12 @@ export class Reader {
   #run(effect: ReaderEffect): void {
     switch (effect.type) {
       case 'connect':
-        void this.#pursue(effect.goal);
+        this.#pursuit = this.#pursuit.then(() => this.#pursue(effect.goal));
+        return;
+      case 'part':
+        this.#head?.stop('the reader is paused');
+        this.#attempt.abort();
+        this.#stream?.stop();
         return;
       case 'close':
         void this.#close();
@@ -212,6 +233,8 @@ export class Reader {
 
   #failure(error: MillraceError): ReaderInput {
     this.#lastError = toPlain(error);
+    // The account may be allowed one connection only: it belongs to the dump.
+    this.#head?.stop('the dump is down');
     const { clock, random } = this.#rim;
     return { type: 'failed', error: this.#lastError, nowMs: clock.wallMs(), random: random() };
   }
@@ -220,14 +243,27 @@ export class Reader {
 
   /** Never rejects: whatever happens becomes an input. */
   async #pursue(goal: ReaderGoal): Promise<void> {
+    // It was paused or stopped while the attempt before was still ending.
+    if (this.#memory.state.at !== 'connecting') return;
     const attempt = new AbortController();
     this.#attempt = attempt;
     try {
       if (goal === 'stream') await this.#readOn(attempt.signal);
       else await this.#discover(attempt.signal);
     } catch (error) {
-      if (attempt.signal.aborted) return;
-      this.#input(this.#failure(this.#afterDropping(asMillraceError(error))));
+      if (!attempt.signal.aborted) this.#input(this.#failure(this.#afterDropping(asMillraceError(error))));
+    }
+    if (attempt.signal.aborted) this.#dropParted();
+  }
+
+  /** A pause leaves whole transactions only, as a failure does; a stop closes the log, which does it as well. */
+  #dropParted(): void {
+    const { at } = this.#memory.state;
+    if (at === 'stopping' || at === 'stopped') return;
+    try {
+      this.#relay.dropUnfinished();
+    } catch (error) {
+      this.#input(this.#failure(asMillraceError(error)));
     }
   }
 
@@ -236,6 +272,7 @@ export class Reader {
     let kind = await this.#kindOfRelayLog();
     if (signal.aborted) return;
     const relayLogIsEmpty = kind === null;
+    if (kind === null && this.#memory.paused) return this.#input({ type: 'parked' });
     kind ??= await this.#withConnection(signal, async (connection, facts) => {
       return discoverKind(connection, facts, { ...this.#options, identity: this.#identity, retrieved: null });
     });
@@ -333,7 +370,7 @@ export class Reader {
 
   async #close(): Promise<void> {
     this.#attempt.abort();
-    this.#head?.stop();
+    this.#head?.stop('the reader has stopped');
     clearInterval(this.#purgeTimer);
     this.#stream?.stop();
     const inTime = await this.#relay.close(CLOSE_TIMEOUT_MS);
@@ -345,7 +382,7 @@ export class Reader {
 
   #startWhenReady(): void {
     const start = this.#start;
-    if (!this.#ready || start === null) return;
+    if (!this.#ready || start === null || this.#memory.state.at === 'paused') return;
     this.#start = null;
     if (this.#memory.state.at === 'idle') void this.#startNow(start.executed, start.reset);
     else this.#log.warn('a second start is ignored', { state: this.#memory.state.at });
@@ -360,6 +397,7 @@ export class Reader {
       this.#input(this.#failure(asMillraceError(error)));
       return;
     }
+    if (this.#memory.state.at === 'paused') this.#start = { type: 'start', executed, reset: false };
     if (this.#memory.state.at !== 'idle') return;
     const empty = (this.#relay.writer?.retrieved ?? null) === null;
     if (executed === null && empty) this.#input({ type: 'wait', reason: 'waiting for the target' });
@@ -369,7 +407,7 @@ export class Reader {
   #purge(): void {
     if (this.#neededFrom === 0) return;
     try {
-      this.#relay.purge(this.#neededFrom, this.#options.retentionMs, this.#rim.clock.wallMs());
+      this.#relay.purge(this.#neededFrom, this.#retentionMs, this.#rim.clock.wallMs());
     } catch (error) {
       this.#attempt.abort();
       this.#stream?.stop();

@@ -77,11 +77,17 @@ export class SourceHead {
     const running = new AbortController();
     this.#running = running;
     this.#mayShow = true;
-    void this.#run(running.signal);
+    void this.#run(running.signal).finally(() => {
+      if (this.#running === running) this.#running = null;
+    });
   }
 
-  stop(): void {
+  /** Until the dump runs again. `why`: what is to be said of it. */
+  stop(why: string): void {
     this.#running?.abort();
+    this.#running = null;
+    this.#head = null;
+    this.#unknown = why;
   }
 
   /** A heartbeat of the dump has named exactly our position. */
@@ -128,7 +134,6 @@ export class SourceHead {
       if (clock.monotonicMs() - begunMs > AGAIN_MS_MAX) pauseMs = everyMs;
       await sleep(pauseMs, signal);
     }
-    this.#running = null;
   }
 
   async #askOn(signal: AbortSignal): Promise<void> {

@@ -69,6 +69,7 @@ async function runTask(task: Task): Promise<void> {
     relayDir: task.relayDir,
     maxFileSize: 1024 ** 3,
     syncMs: 100,
+    paused: false,
     retentionMs: 24 * 3600 * 1000,
     published: PublishedEnd.create().buffer,
   };

@@ -60,6 +60,7 @@ export class ReaderRun {
       relayDir: this.relayDir,
       maxFileSize: 2 ** 30,
       syncMs: 100,
+      paused: false,
       retentionMs: 0,
       published: this.published.buffer,
       ...run.options,

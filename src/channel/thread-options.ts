@@ -1,0 +1,90 @@
+/**
+ * What a channel's threads are given at birth, made from its configuration and from what operators have said.
+ */
+import type { ApplierOptions, ApplierSettings } from '../applier/applier-messages.ts';
+import type { ChannelConfig, EndpointConfig, StartConfig, TargetConfig } from '../config/config.ts';
+import type { ReaderOptions } from '../reader/reader-messages.ts';
+import type { EndpointOptions } from '../wire/endpoint.ts';
+import { type ChannelWishes, type TargetWishes, targetControl } from './control-document.ts';
+import { channelUuid } from './identity.ts';
+
+/** How often the source is asked where it is. */
+const HEAD_EVERY_MS = 1_000;
+
+export interface ThreadSurroundings {
+  readonly relayDir: string;
+  readonly published: SharedArrayBuffer;
+  /** The server_uuid of data_dir (identity.ts). */
+  readonly identity: string;
+  /** Names this Millrace to others on the same target. */
+  readonly owner: string;
+}
+
+export function readerOptions(
+  { name, source, relayLog }: ChannelConfig,
+  { readerPaused }: ChannelWishes,
+  around: ThreadSurroundings,
+): ReaderOptions {
+  return {
+    channel: name,
+    endpoint: endpointOptions(source.endpoint),
+    serverId: source.serverId,
+    replicaUuid: channelUuid(around.identity, name),
+    start: source.start,
+    heartbeatMs: source.heartbeatMs,
+    headEveryMs: HEAD_EVERY_MS,
+    relayDir: around.relayDir,
+    maxFileSize: relayLog.maxFileSize,
+    syncMs: relayLog.syncMs,
+    retentionMs: relayLog.retentionMs,
+    paused: readerPaused,
+    published: around.published,
+  };
+}
+
+export function applierOptions(
+  { name, source }: ChannelConfig,
+  target: TargetConfig,
+  wishes: TargetWishes,
+  around: ThreadSurroundings,
+): ApplierOptions {
+  return {
+    channel: name,
+    target: target.name,
+    endpoint: endpointOptions(target.endpoint),
+    mode: target.mode,
+    progress: target.progress,
+    workers: target.workers,
+    commitOrder: target.commitOrder,
+    startAt: startText(source.start),
+    relayDir: around.relayDir,
+    published: around.published,
+    owner: around.owner,
+    ...applierSettings(target, wishes),
+  };
+}
+
+/** The part that may change while the thread lives. */
+export function applierSettings(target: TargetConfig, wishes: TargetWishes): ApplierSettings {
+  const { delayMs, rules, guards } = target;
+  return { delayMs, rules, guards, control: targetControl(wishes) };
+}
+
+/** As the text of a position set; null: nothing is given. */
+function startText(start: StartConfig): string | null {
+  if (start.at === 'auto') return null;
+  return start.at === 'gtid_set' ? start.gtidSet : `${start.file}:${start.position}`;
+}
+
+/** The one place where a secret leaves its wrapper: on its way into the thread that opens the connection. */
+function endpointOptions(endpoint: EndpointConfig): EndpointOptions {
+  const { mode, ca, cert, key } = endpoint.tls;
+  return {
+    host: endpoint.host,
+    port: endpoint.port,
+    user: endpoint.user,
+    password: endpoint.password.reveal(),
+    tls: { mode, ca, cert, key: key?.reveal() },
+    connectTimeoutMs: endpoint.connectTimeoutMs,
+  };
+}
