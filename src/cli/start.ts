@@ -8,14 +8,19 @@
  * Detached, see daemon.ts: 0 when all channels run, 3 when one is degraded or stopped, 1 when the process ended again.
  */
 import { errorLine, toPlain } from '../base/errors.ts';
-import { systemClock } from '../base/runtime.ts';
+import { type Logger, systemClock } from '../base/runtime.ts';
 import { builtThreadEntries } from '../channel/channel.ts';
 import { createLogger } from '../channel/log.ts';
 import { onStopSignals } from '../channel/stop-signals.ts';
 import { Supervisor } from '../channel/supervisor.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, HttpConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
-import { composeStatus } from '../observe/status.ts';
+import { HTTP_VERBS, httpCommands } from '../observe/http-commands.ts';
+import { HttpServer } from '../observe/http-server.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { Observer } from '../observe/observer.ts';
+import { readPageFiles } from '../observe/page-files.ts';
+import { RecentEvents } from '../observe/recent-events.ts';
 import { isDetached, startDetached, tellParent } from './daemon.ts';
 import { programVersion } from './program-version.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
@@ -36,15 +41,26 @@ export async function start(args: StartArguments, terminal: Terminal): Promise<E
 }
 
 async function runForeground(config: Config, terminal: Terminal): Promise<ExitCode> {
+  const recent = new RecentEvents();
   const log = createLogger({
     level: config.log.level,
     format: config.log.format ?? (terminal.interactive ? 'pretty' : 'json'),
     write: terminal.out,
     colour: terminal.colour,
+    onEntry: (entry) => recent.add(entry),
   });
   const version = programVersion();
   const startedWallMs = systemClock.wallMs();
   let supervisor: Supervisor | null = null;
+  let http: HttpServer | null = null;
+  const observer = new Observer({
+    look: async () => (supervisor === null ? [] : supervisor.snapshots()),
+    version,
+    startedWallMs,
+    clock: systemClock,
+    log,
+    recent,
+  });
   let stopAsked = false;
   const removeSignals = onStopSignals(log, () => {
     stopAsked = true;
@@ -58,12 +74,11 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
       entries: builtThreadEntries(),
       log,
       clock: systemClock,
-      compose: (channels) => {
-        const nowWallMs = systemClock.wallMs();
-        return composeStatus(channels, { version, pid: process.pid, startedWallMs, nowWallMs });
-      },
+      compose: (channels) => observer.compose(channels),
     });
+    observer.start();
     if (stopAsked) supervisor.stop();
+    else if (config.http !== null) http = await serveHttp(config.http, observer, supervisor, log);
     const { exitCode, failures } = await supervisor.ended;
     for (const failure of failures) terminal.err(`millrace: ${failure}\n`);
     if (failures.length > 0) tellParent(failures);
@@ -73,6 +88,33 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
     if (isDetached()) tellParent([errorLine(toPlain(error))]);
     throw error;
   } finally {
+    observer.stop();
+    await http?.close();
     removeSignals();
+  }
+}
+
+/** Throws HTTP_LISTEN; the channels are then stopped. */
+async function serveHttp(
+  config: HttpConfig,
+  observer: Observer,
+  supervisor: Supervisor,
+  log: Logger,
+): Promise<HttpServer> {
+  const metrics = new Metrics();
+  try {
+    return await HttpServer.listen({
+      config,
+      log,
+      observer,
+      files: readPageFiles(),
+      metrics: async () => ({ type: metrics.type, text: await metrics.text(await observer.status()) }),
+      command: httpCommands((request) => supervisor.handle(request)),
+      verbs: HTTP_VERBS,
+    });
+  } catch (error) {
+    supervisor.stop();
+    await supervisor.ended;
+    throw error;
   }
 }

@@ -33,7 +33,6 @@ export interface Observation {
   readonly status: Status;
   /** `status` as JSON, made once. */
   readonly json: Buffer;
-  readonly snapshots: readonly ChannelSnapshot[];
   readonly takenMs: number;
   readonly freshMs: number;
 }
@@ -85,21 +84,28 @@ export class Observer {
     return samples === undefined ? null : historyColumns(samples, samples.at(-1)?.targets.length ?? 0);
   }
 
-  async #look(): Promise<Observation> {
+  /** The status of what was seen just now. */
+  compose(snapshots: readonly ChannelSnapshot[]): Status {
     const { clock, version, startedWallMs, recent } = this.#options;
-    const snapshots = await this.#options.look();
-    const takenMs = clock.monotonicMs();
+    const nowMs = clock.monotonicMs();
     const nowWallMs = clock.wallMs();
-    for (const snapshot of snapshots) this.#remember(snapshot, takenMs, nowWallMs);
-    const status = composeStatus(
+    for (const snapshot of snapshots) this.#remember(snapshot, nowMs, nowWallMs);
+    return composeStatus(
       snapshots,
       { version, pid: process.pid, startedWallMs, nowWallMs },
       { recent: recent.newestFirst, channels: this.#channels },
     );
+  }
+
+  async #look(): Promise<Observation> {
+    const { clock } = this.#options;
+    const snapshots = await this.#options.look();
+    const takenMs = clock.monotonicMs();
+    const status = this.compose(snapshots);
     const json = Buffer.from(JSON.stringify(status));
     const costMs = clock.monotonicMs() - takenMs;
     const freshMs = Math.max(FRESH_MS, SHARE * costMs);
-    this.#last = { status, json, snapshots, takenMs, freshMs };
+    this.#last = { status, json, takenMs, freshMs };
     return this.#last;
   }
 
