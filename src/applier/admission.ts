@@ -98,12 +98,17 @@ export class Admission {
     return reason === undefined ? ADMIT : { is: 'skip', reason };
   }
 
+  /** Where nothing is next: what the next one would wait for in any case. */
+  standing(): Gate {
+    const { paused, until } = this.#rules.control;
+    if (paused) return { is: 'paused' };
+    return until !== null && this.#isPassed() ? { is: 'until', until } : OPEN;
+  }
+
   #gate(candidate: Candidate): Gate | null {
-    const { control } = this.#rules;
-    if (control.paused) return { is: 'paused' };
-    if (control.until !== null && this.#reached(control.until, candidate)) {
-      return { is: 'until', until: control.until };
-    }
+    const { paused, until } = this.#rules.control;
+    if (paused) return { is: 'paused' };
+    if (until !== null && this.#reached(until, candidate)) return { is: 'until', until };
     const { scout, due } = this.#around;
     if (scout !== null) {
       if (!scout.hasPassed(candidate.location)) return { is: 'scout' };

@@ -193,7 +193,7 @@ export class ApplyIntake {
       switch (next.is) {
         case 'end':
           this.#atEnd = true;
-          this.#gate = OPEN;
+          this.#gate = this.#admission.standing();
           this.advance();
           return 'end';
         case 'slice':

@@ -331,7 +331,7 @@ export class ControlDesk {
     if (await this.#isExecuted(placed, id)) throw tooLate(id, target);
     const found = await findTransaction(channel.relayDir, channel.published, parseTransactionIdText(id));
     if (found !== null) return;
-    throw new MillraceError('CONFIG', `${id} is not in the relay log of ${channel.name}`, {
+    throw new MillraceError('NOT_POSSIBLE', `${id} is not in the relay log of ${channel.name}`, {
       hint: 'Look it up with `millrace events`.',
     });
   }
@@ -433,19 +433,27 @@ function lateness(taken: Taken, request: DeskRequest, target: string): MillraceE
 
 function tooLate(id: string, target: string): MillraceError {
   return new MillraceError(
-    'CONFIG',
+    'NOT_POSSIBLE',
     `${id} is executed or in flight on ${target} already; nothing was changed`,
   );
 }
 
 function untilPassed(target: string, what: string): MillraceError {
-  return new MillraceError('CONFIG', `${target} cannot stop ${what}: that has passed; nothing was changed`, {
-    hint: `millrace pause ${target} stops it where it is.`,
-  });
+  return new MillraceError(
+    'NOT_POSSIBLE',
+    `${target} cannot stop ${what}: that has passed; nothing was changed`,
+    {
+      hint: `millrace pause ${target} stops it where it is.`,
+    },
+  );
 }
 
 function tooMany(target: string, what: string): MillraceError {
-  return new MillraceError('CONFIG', `${PENDING_MAX} transactions are to be ${what} on ${target} already`, {
-    hint: 'Filter what should not be applied.',
-  });
+  return new MillraceError(
+    'NOT_POSSIBLE',
+    `${PENDING_MAX} transactions are to be ${what} on ${target} already`,
+    {
+      hint: 'Filter what should not be applied.',
+    },
+  );
 }

@@ -60,8 +60,8 @@ async function dispatch(argv: readonly string[], terminal: Terminal): Promise<Ex
     .recommendCommands()
     .exitProcess(false)
     .fail(false);
-  for (const { name, summary, options, run } of VERBS) {
-    parser = parser.command(name, summary, options, async (args) => {
+  for (const { command, summary, options, run } of VERBS) {
+    parser = parser.command(command, summary, options, async (args) => {
       try {
         outcome = { exitCode: await run(args as ConfigArguments, terminal) };
       } catch (error) {

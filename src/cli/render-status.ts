@@ -3,6 +3,7 @@
  */
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
+import { formatDuration } from '../config/units.ts';
 import type { ChannelStatus, Status, TargetStatus } from '../observe/status.ts';
 
 type Style = 'green' | 'yellow' | 'red' | 'bold';
@@ -63,10 +64,37 @@ function remarksOf(channel: ChannelStatus): string[] {
   if (channel.reader.reason !== null)
     remarks.push(`${channel.name}: reader: ${printable(channel.reader.reason)}`);
   for (const target of channel.targets) {
-    if (target.reason === null) continue;
-    remarks.push(`${channel.name}: target ${target.name}: ${printable(target.reason)}`);
+    for (const remark of [target.reason, ...wishesText(target)]) {
+      if (remark !== null) remarks.push(`${channel.name}: target ${target.name}: ${printable(remark)}`);
+    }
   }
   return remarks;
+}
+
+/** What operators want of a target, and what that keeps waiting. */
+function wishesText(target: TargetStatus): string[] {
+  const { delay_seconds: delay, until, waiting, skips_pending: skips } = target;
+  const texts: string[] = [];
+  if (delay > 0) texts.push(`delayed by ${formatDuration(delay * 1000)}`);
+  if (waiting !== null) {
+    const { transactions, bytes, next_id: next, next_due_seconds: due } = waiting;
+    const count = transactions === null ? 'transactions wait' : counted(transactions, 'transaction', 'waits');
+    const size = bytes === null ? '' : ` (${bytesText(bytes)})`;
+    const when = due === null ? '' : ` is due in ${spanText(due)}`;
+    texts.push(`${count}${size}; next: ${next}${when}`);
+  }
+  if (until !== null && !until.reached) {
+    const where = until.before ?? until.after ?? `the first commit at ${until.time} or later`;
+    texts.push(`stops ${until.after === null ? 'before' : 'after'} ${where}`);
+  }
+  if (skips > 0) texts.push(`${counted(skips, 'transaction', 'is')} to be skipped`);
+  return texts;
+}
+
+/** `1 transaction waits`, `2 transactions wait`, `2 transactions are` */
+function counted(count: number, noun: string, verb: string): string {
+  if (count === 1) return `1 ${noun} ${verb}`;
+  return `${count} ${noun}s ${verb === 'is' ? 'are' : verb.replace(/s$/, '')}`;
 }
 
 /** What a server said may hold anything: one line, no control characters. */

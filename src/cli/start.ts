@@ -15,11 +15,7 @@ import { onStopSignals } from '../channel/stop-signals.ts';
 import { Supervisor } from '../channel/supervisor.ts';
 import type { Config, HttpConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
-import { HTTP_VERBS, httpCommands } from '../observe/http-commands.ts';
-import { HttpServer } from '../observe/http-server.ts';
-import { Metrics } from '../observe/metrics.ts';
 import { Observer } from '../observe/observer.ts';
-import { readPageFiles } from '../observe/page-files.ts';
 import { RecentEvents } from '../observe/recent-events.ts';
 import { isDetached, startDetached, tellParent } from './daemon.ts';
 import { programVersion } from './program-version.ts';
@@ -52,7 +48,7 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
   const version = programVersion();
   const startedWallMs = systemClock.wallMs();
   let supervisor: Supervisor | null = null;
-  let http: HttpServer | null = null;
+  let http: { close(): Promise<void> } | null = null;
   const observer = new Observer({
     look: async () => (supervisor === null ? [] : supervisor.snapshots()),
     version,
@@ -94,24 +90,16 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
   }
 }
 
-/** Throws HTTP_LISTEN; the channels are then stopped. */
+/** Throws HTTP_LISTEN; the channels are then stopped. Loaded only where it is used: nobody else waits for it. */
 async function serveHttp(
   config: HttpConfig,
   observer: Observer,
   supervisor: Supervisor,
   log: Logger,
-): Promise<HttpServer> {
-  const metrics = new Metrics();
+): Promise<{ close(): Promise<void> }> {
   try {
-    return await HttpServer.listen({
-      config,
-      log,
-      observer,
-      files: readPageFiles(),
-      metrics: async () => ({ type: metrics.type, text: await metrics.text(await observer.status()) }),
-      command: httpCommands((request) => supervisor.handle(request)),
-      verbs: HTTP_VERBS,
-    });
+    const { listenHttp } = await import('../observe/http-service.ts');
+    return await listenHttp(config, observer, (request) => supervisor.handle(request), log);
   } catch (error) {
     supervisor.stop();
     await supervisor.ended;

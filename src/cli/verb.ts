@@ -14,6 +14,8 @@ export type VerbRun<Arguments> = (args: Arguments, terminal: Terminal) => Promis
 
 export interface Verb {
   readonly name: string;
+  /** The name and what must follow it, as yargs has it: `pause <part>`. */
+  readonly command: string;
   readonly summary: string;
   /** Declares the verb's options. */
   readonly options: (yargs: Argv<ConfigArguments>) => Argv<ConfigArguments>;
@@ -22,13 +24,14 @@ export interface Verb {
 
 /** `load` is called only for the verb that is run: `status` must not wait for what only `start` needs. */
 export function verb<Arguments extends ConfigArguments>(
-  name: string,
+  command: string,
   summary: string,
   options: (yargs: Argv<ConfigArguments>) => Argv<Arguments>,
   load: () => Promise<VerbRun<Arguments>>,
 ): Verb {
   return {
-    name,
+    name: command.split(' ')[0]!,
+    command,
     summary,
     options: options as unknown as Verb['options'],
     // The parser has made exactly the arguments that `options` declares.

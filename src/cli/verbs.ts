@@ -1,6 +1,7 @@
 /**
  * The verbs: their names, options and where they live.
  */
+import { OPERATOR_VERBS } from './operator-verbs.ts';
 import { type Verb, verb } from './verb.ts';
 
 export const VERBS: readonly Verb[] = [
@@ -66,6 +67,7 @@ export const VERBS: readonly Verb[] = [
         .option('json', { type: 'boolean', default: false, describe: 'The rows as a JSON array' }),
     async () => (await import('./events.ts')).events,
   ),
+  ...OPERATOR_VERBS,
   verb(
     'check',
     'Check the configuration file; no server is contacted',

@@ -5,7 +5,7 @@
 export interface Eta {
   /** Null: unknown, or never. */
   readonly seconds: number | null;
-  /** `caught up`, `in 4 min`, `never at this rate`, `unknown`. */
+  /** `caught up`, `in 4 min`, `never at this rate`, `unknown`; `paused`, `held`, `delayed`. */
   readonly text: string;
 }
 
@@ -15,6 +15,8 @@ export interface BacklogFacts {
   readonly backlogBytes: number | null;
   /** Bytes a second that it shrinks by; null: not known. */
   readonly drainRate: number | null;
+  /** It does not try to catch up, and why: `paused`, `held`, `delayed`. */
+  readonly kept: string | null;
 }
 
 /** Nobody waits for a target that is no more behind than this. */
@@ -22,7 +24,8 @@ const CAUGHT_UP_SECONDS = 2;
 /** A backlog that shrinks so slowly would last longer than anybody waits: ten years. */
 const FOREVER_SECONDS = 315_360_000;
 
-export function etaOf({ lagSeconds, backlogBytes, drainRate }: BacklogFacts): Eta {
+export function etaOf({ lagSeconds, backlogBytes, drainRate, kept }: BacklogFacts): Eta {
+  if (kept !== null) return { seconds: null, text: kept };
   if (lagSeconds !== null && lagSeconds < CAUGHT_UP_SECONDS) return { seconds: 0, text: 'caught up' };
   if (backlogBytes === null || backlogBytes === 0 || drainRate === null)
     return { seconds: null, text: 'unknown' };

@@ -22,6 +22,7 @@ import {
 import type { ChannelHistory } from './history.ts';
 import type { RecentEvent } from './recent-events.ts';
 import { type Stuck, stuckOn } from './stuck.ts';
+import { heldUp, type TargetWishesStatus, targetWishesStatus } from './target-wishes.ts';
 import type { Alarm } from './watchdog.ts';
 
 export interface Status {
@@ -58,7 +59,15 @@ export interface ChannelStatus {
   readonly alarms: readonly Alarm[];
 }
 
-export interface ReaderView {
+export interface LastError {
+  /** One line: message, facts, remedy. */
+  readonly last_error: string | null;
+  readonly last_error_code: string | null;
+  /** The same in its parts. */
+  readonly last_error_detail: Pick<PlainError, 'message' | 'hint' | 'facts'> | null;
+}
+
+export interface ReaderView extends LastError {
   readonly state: 'idle' | 'connecting' | 'streaming' | 'paused' | 'backing-off' | 'stopping' | 'stopped';
   readonly reason: string | null;
   readonly retrieved_gtid_set: string | null;
@@ -72,21 +81,18 @@ export interface ReaderView {
   /** Over the last ten seconds; null: not known yet. */
   readonly transactions_per_second: number | null;
   readonly bytes_per_second: number | null;
-  readonly last_error: string | null;
-  readonly last_error_code: string | null;
 }
 
-export interface TargetStatus {
+export interface TargetStatus extends TargetWishesStatus, LastError {
   readonly name: string;
   readonly host: string;
   readonly port: number;
-  readonly state: 'connecting' | 'running' | 'backing-off' | 'stopped';
+  readonly state: 'connecting' | 'running' | 'paused' | 'held' | 'backing-off' | 'stopped';
   readonly reason: string | null;
   readonly mode: string;
   readonly progress: string | null;
   readonly executed_gtid_set: string | null;
   readonly workers: number;
-  readonly delay_seconds: number;
   /** Null: unknown. */
   readonly lag_seconds: number | null;
   readonly lag_transactions: number | null;
@@ -101,8 +107,6 @@ export interface TargetStatus {
   readonly busy: readonly BusyWorker[];
   /** Null: it gets on. */
   readonly stuck: Stuck | null;
-  readonly last_error: string | null;
-  readonly last_error_code: string | null;
 }
 
 export interface BusyWorker {
@@ -180,7 +184,7 @@ function composeChannel(
     bytes_per_second: memory?.history.rate((sample) => sample.bytes) ?? null,
     ...errorFields(causeOf(reader.state) ?? status?.lastError ?? null),
   };
-  const state = channelState(snapshot, alarms);
+  const state = channelState(snapshot, targets, alarms);
   return {
     name: snapshot.name,
     state,
@@ -214,19 +218,23 @@ function composeTarget(
   const { status } = target;
   const lag = targetLags(snapshot, target, nowMs);
   const history = memory?.history;
+  const held = target.state.at === 'running' ? heldUp(target) : null;
+  const behind =
+    lag.applied.transactions ??
+    missing(snapshot.machine.kind, status?.executed, snapshot.reader.status?.retrieved);
   return {
     name: target.name,
     host: target.host,
     port: target.port,
-    state: targetState(target.state),
-    reason: targetReason(snapshot, target.state, nowMs),
+    state: held?.state ?? targetState(target.state),
+    reason: held?.reason ?? targetReason(snapshot, target.state, nowMs),
     mode: status?.mode ?? 'binlog',
     progress: status?.progress ?? null,
     executed_gtid_set: status?.executed ?? null,
     workers: status?.workers ?? target.workers,
-    delay_seconds: 0,
+    ...targetWishesStatus(target, behind),
     lag_seconds: lag.total.seconds,
-    lag_transactions: missing(snapshot.machine.kind, status?.executed, snapshot.reader.status?.retrieved),
+    lag_transactions: behind,
     transactions_applied: status?.transactionsApplied ?? 0,
     rows_applied: status?.rowsApplied ?? 0,
     lag,
@@ -234,6 +242,7 @@ function composeTarget(
       lagSeconds: lag.total.seconds,
       backlogBytes: lag.total.bytes ?? lag.applied.bytes,
       drainRate: history?.drainRate(index) ?? null,
+      kept: held?.state ?? (status?.gate.is === 'due' ? 'delayed' : null),
     }),
     transactions_per_second: history?.rate((sample) => sample.targets[index]?.transactions) ?? null,
     rows_per_second: history?.rate((sample) => sample.targets[index]?.rows) ?? null,
@@ -249,11 +258,16 @@ function busyWorkers(status: TargetSnapshot['status']): BusyWorker[] {
   });
 }
 
-function channelState(snapshot: ChannelSnapshot, alarms: readonly Alarm[]): ChannelStateName {
+function channelState(
+  snapshot: ChannelSnapshot,
+  views: readonly TargetStatus[],
+  alarms: readonly Alarm[],
+): ChannelStateName {
   const { machine, reader, targets } = snapshot;
   const states = [reader.state, ...targets.map((target) => target.state)];
   if (machine.state.at === 'stopped' || states.every((state) => state.at === 'stopped')) return 'stopped';
-  if (machine.resyncCause !== null || states.some((state) => isTrouble(state))) return 'degraded';
+  const kept = views.some(({ state }) => state === 'paused' || state === 'held');
+  if (machine.resyncCause !== null || kept || states.some((state) => isTrouble(state))) return 'degraded';
   if (alarms.length > 0) return 'degraded';
   const running = reader.state.at === 'streaming' && targets.every((target) => target.state.at === 'running');
   return running ? 'running' : 'starting';
@@ -262,6 +276,7 @@ function channelState(snapshot: ChannelSnapshot, alarms: readonly Alarm[]): Chan
 function isTrouble(state: ReaderState | ApplierState): boolean {
   return (
     state.at === 'backing-off' ||
+    state.at === 'paused' ||
     state.at === 'stopping' ||
     state.at === 'stopped' ||
     (state.at === 'connecting' && state.attempt > 1)
@@ -310,6 +325,8 @@ export function stateReason(state: ReaderState | ApplierState, nowMs: number): s
       const seconds = Math.max(0, Math.ceil((state.untilMs - nowMs) / 1000));
       return `backing-off, attempt ${state.attempt}, ${state.cause.message}, retry in ${seconds} s`;
     }
+    case 'paused':
+      return 'paused; millrace resume reader goes on';
     case 'stopping':
       return 'stopping';
     case 'stopped':
@@ -334,12 +351,11 @@ function causeOf(state: ReaderState | ApplierState): PlainError | null {
   return state.at === 'backing-off' || state.at === 'stopped' ? state.cause : null;
 }
 
-function errorFields(error: PlainError | null): {
-  last_error: string | null;
-  last_error_code: string | null;
-} {
+function errorFields(error: PlainError | null): LastError {
   return {
     last_error: error === null ? null : errorLine(error),
     last_error_code: error?.code ?? null,
+    last_error_detail:
+      error === null ? null : { message: error.message, hint: error.hint, facts: error.facts },
   };
 }

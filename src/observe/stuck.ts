@@ -6,8 +6,10 @@
  *   the first worker    the transaction that the others wait for, and what the target says holds it up
  */
 import type { ApplierStatus } from '../applier/applier-messages.ts';
-import type { StuckFinding } from '../target/stuck-probe.ts';
+import type { StuckTransaction } from '../applier/stuck-watch.ts';
 import { spanText } from './catching-up.ts';
+
+type StuckFinding = StuckTransaction['finding'];
 
 export type StuckWhy =
   | 'paused'

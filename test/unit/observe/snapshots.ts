@@ -5,7 +5,7 @@ import type { ApplierState, ApplierStatus } from '../../../src/applier/applier-m
 import { ERROR_CODES, type ErrorCode, type PlainError } from '../../../src/base/errors.ts';
 import type { ChannelSnapshot } from '../../../src/channel/channel.ts';
 import { type ChannelMachine, newChannelMachine } from '../../../src/channel/channel-state.ts';
-import { targetWishes } from '../../../src/channel/control-document.ts';
+import { type TargetWishes, targetWishes } from '../../../src/channel/control-document.ts';
 import type { ReaderState, ReaderStatus } from '../../../src/reader/reader-messages.ts';
 
 export const UUID = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
@@ -23,6 +23,8 @@ export interface Wish {
   readonly targetState?: ApplierState;
   readonly target?: Partial<ApplierStatus> | null;
   readonly fresh?: boolean;
+  readonly delayMs?: number;
+  readonly wishes?: Partial<TargetWishes>;
 }
 
 export function snapshot(wish: Wish = {}): ChannelSnapshot {
@@ -47,8 +49,8 @@ export function snapshot(wish: Wish = {}): ChannelSnapshot {
         workers: 8,
         state: targetState,
         fresh: wish.fresh ?? true,
-        delayMs: 0,
-        wishes: targetWishes([], 'orders', 'standby'),
+        delayMs: wish.delayMs ?? 0,
+        wishes: { ...targetWishes([], 'orders', 'standby'), ...wish.wishes },
         status: wish.target === null ? null : { ...applierStatus(targetState), ...wish.target },
       },
     ],

@@ -21,7 +21,14 @@ describe('the status', () => {
           name: 'orders',
           state: 'running',
           reason: null,
-          source: { host: 'db1', port: 3306, server_uuid: UUID, server_version: '9.7.4' },
+          source: {
+            host: 'db1',
+            port: 3306,
+            server_uuid: UUID,
+            server_version: '9.7.4',
+            head: { file: 'binlog.000042', position: 1234, gtid_set: `${UUID}:1-5021`, age_seconds: 0.4 },
+            head_unknown: null,
+          },
           reader: {
             state: 'streaming',
             reason: null,
@@ -30,8 +37,16 @@ describe('the status', () => {
             source_position: 1234,
             transactions_received: 5021,
             bytes_received: 1_288_000_000,
+            lag: {
+              received: { seconds: 0, transactions: 0, bytes: 0 },
+              durable: { seconds: 0, transactions: 0, bytes: 0 },
+            },
+            contact_seconds: 0.3,
+            transactions_per_second: null,
+            bytes_per_second: null,
             last_error: null,
             last_error_code: null,
+            last_error_detail: null,
           },
           relay_log: { file: 'relay-bin.000007', position: 88_231, bytes: 1_288_490_188 },
           targets: [
@@ -46,16 +61,34 @@ describe('the status', () => {
               executed_gtid_set: `${UUID}:1-5021`,
               workers: 8,
               delay_seconds: 0,
+              until: null,
+              waiting: null,
+              hold: null,
+              skips_pending: 0,
+              approvals: 0,
               lag_seconds: 0,
               lag_transactions: 0,
               transactions_applied: 5021,
               rows_applied: 70_000,
+              lag: {
+                applied: { seconds: 0, transactions: 0, bytes: 0 },
+                total: { seconds: 0, transactions: 0, bytes: 0 },
+                at_most_seconds: 0.3,
+              },
+              eta: { seconds: 0, text: 'caught up' },
+              transactions_per_second: null,
+              rows_per_second: null,
+              busy: [],
+              stuck: null,
               last_error: null,
               last_error_code: null,
+              last_error_detail: null,
             },
           ],
+          alarms: [],
         },
       ],
+      recent: [],
     });
   });
 
@@ -156,7 +189,10 @@ describe('the status', () => {
   });
 
   test('by file and position transactions cannot be counted, unless there are none', () => {
-    const behind = { machine: { kind: 'position' as const }, reader: { retrieved: 'binlog.000002:500' } };
+    const behind = {
+      machine: { kind: 'position' as const },
+      reader: { retrieved: 'binlog.000002:500', head: null },
+    };
     expect(
       compose({ ...behind, target: { executed: 'binlog.000002:400' } }).targets[0]?.lag_transactions,
     ).toBeNull();
