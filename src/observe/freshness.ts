@@ -87,18 +87,16 @@ export function targetLags(snapshot: ChannelSnapshot, target: TargetSnapshot, no
   const fresh = target.fresh && status !== null;
   const ofHead = fresh && snapshot.reader.fresh ? reader.head : null;
   const kind = snapshot.machine.kind;
-  const total = missing(kind, status!.executed, ofHead?.executed);
+  const applied = fresh ? missing(kind, status.executed, reader.retrieved) : null;
+  const ofSource = provenCount(missing(kind, status!.executed, ofHead?.executed), reader);
   return {
     applied: fresh
-      ? {
-          seconds: appliedSeconds(facts, nowMs),
-          transactions: missing(kind, status.executed, reader.retrieved),
-          bytes: status.pendingBytes,
-        }
+      ? { seconds: appliedSeconds(facts, nowMs), transactions: applied, bytes: status.pendingBytes }
       : UNKNOWN,
     total: {
       seconds: lagSeconds(facts, nowMs),
-      transactions: provenCount(total, reader),
+      // What is received since the source was asked counts as well.
+      transactions: ofSource === null || applied === null ? ofSource : Math.max(ofSource, applied),
       bytes: provenCount(sum(ofHead?.bytesAhead ?? null, status!.pendingBytes), reader),
     },
     at_most_seconds: behindAtMostSeconds(facts, nowMs),
