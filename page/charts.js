@@ -88,7 +88,7 @@ class Chart {
           y: { range: (_u, _min, max) => [0, Math.max(1, max * 1.1)] },
         },
         axes: [
-          { ...axis, space: 90, values: (_u, ticks) => ticks.map(minute) },
+          { ...axis, size: 30, space: 90, values: (_u, ticks) => ticks.map(minute) },
           { ...axis, size: 52, values: (_u, ticks) => ticks.map((value) => this.tick(value)) },
         ],
         series: [
