@@ -26,7 +26,9 @@ import {
   type RouteSurroundings,
 } from './http-routes.ts';
 
-const CONNECTIONS_MAX = 64;
+const CONNECTIONS_MAX = 256;
+/** With more than these open, nobody keeps one after its answer. */
+const CONNECTIONS_KEPT_MAX = 32;
 const HEAD_BYTES_MAX = 8 * 1024;
 const BODY_BYTES_MAX = 8 * 1024;
 const HEAD_MS = 5_000;
@@ -57,6 +59,7 @@ export class HttpServer {
   readonly #server: Server;
   readonly #options: HttpServerOptions;
   readonly #rules: GateRules;
+  #connections = 0;
 
   private constructor(options: HttpServerOptions) {
     const { listen, token, allowedHosts } = options.config;
@@ -74,6 +77,12 @@ export class HttpServer {
     });
     this.#server.maxConnections = CONNECTIONS_MAX;
     this.#server.timeout = ANSWER_MS;
+    this.#server.on('connection', (socket) => {
+      this.#connections += 1;
+      socket.on('close', () => {
+        this.#connections -= 1;
+      });
+    });
     this.#server.on('request', (request, response) => void this.#serve(request, response));
     this.#server.on('clientError', (_error, socket) => {
       if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
@@ -115,19 +124,22 @@ export class HttpServer {
 
   /** Never rejects. */
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const late = setTimeout(() => request.socket.destroy(), ANSWER_MS);
+    const { socket } = request;
+    const late = setTimeout(() => socket.destroy(), ANSWER_MS);
     response.on('close', () => clearTimeout(late));
     let answer: Answer;
     try {
       answer = await this.#answer(request);
     } catch (error) {
+      // Whoever has left needs no answer, and is no news.
+      if (socket.destroyed) return;
       this.#options.log.error('http: a request could not be answered', {
         thread: 'main',
         cause: toPlain(error).message,
       });
       answer = line(500, 'a fault in Millrace; its log says more');
     }
-    if (request.socket.destroyed) return;
+    if (socket.destroyed) return;
     const { status, type, body } = answer;
     response.writeHead(status, {
       ...HEADERS,
@@ -136,7 +148,9 @@ export class HttpServer {
       ...(status === 401 ? { 'www-authenticate': 'Bearer realm="millrace"' } : {}),
       ...(status === 405 ? { allow: changesSomething(request.url ?? '') ? 'POST' : 'GET, HEAD' } : {}),
       // Whoever is refused has nothing more to say: an unread body must not be taken for the next request.
-      ...(status >= 400 && request.method === 'POST' ? { connection: 'close' } : {}),
+      ...((status >= 400 && request.method === 'POST') || this.#connections > CONNECTIONS_KEPT_MAX
+        ? { connection: 'close' }
+        : {}),
     });
     response.end(request.method === 'HEAD' ? undefined : body);
   }
@@ -182,16 +196,23 @@ function oneOf(header: string | string[] | undefined): string | undefined {
   return Array.isArray(header) ? header[0] : header;
 }
 
-/** Null: too long. Rejects when the client is gone. */
-async function readBody(request: IncomingMessage): Promise<string | null> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > BODY_BYTES_MAX) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
+/** Null: too long, and the rest is not read. Rejects when the client is gone. */
+function readBody(request: IncomingMessage): Promise<string | null> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length <= BODY_BYTES_MAX) chunks.push(chunk);
+      else {
+        request.pause();
+        resolve(null);
+      }
+    });
+    request.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+    request.on('error', reject);
+    request.on('close', () => reject(new MillraceError('CONNECTION_LOST', 'the client is gone')));
+  });
 }
 
 function listenError(listen: ListenAddress, cause: Error): MillraceError {

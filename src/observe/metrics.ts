@@ -6,7 +6,7 @@
  * and error codes, all of which are few: never a GTID, a statement, an address of a client. Made anew from one observation at
  * each scrape.
  */
-import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
+import { Counter, Gauge, type Metric, Registry } from 'prom-client';
 import { exporterStatus, type Say } from './exporter-status.ts';
 import type { ChannelStatus, Status, TargetStatus } from './status.ts';
 
@@ -22,12 +22,18 @@ interface Definition {
 const C = ['channel'] as const;
 const CT = ['channel', 'target'] as const;
 
-/** Every metric of our own, in the order of the way. */
+/** Every metric but the exporter's, in the order of the way. */
 export const METRICS: Readonly<Record<string, Definition>> = {
   millrace_info: { type: 'gauge', help: 'The version that runs; always 1.', labels: ['version'] },
   millrace_start_time_seconds: {
     type: 'gauge',
     help: 'When the process was started, Unix time.',
+    labels: [],
+  },
+  process_resident_memory_bytes: { type: 'gauge', help: 'Resident memory of the process.', labels: [] },
+  process_cpu_seconds_total: {
+    type: 'counter',
+    help: 'CPU time of the process, user and system.',
     labels: [],
   },
   millrace_channel_state: {
@@ -140,7 +146,6 @@ export class Metrics {
   readonly #own = new Map<string, Counter | Gauge>();
 
   constructor() {
-    collectDefaultMetrics({ register: this.#registry });
     for (const [name, { type, help, labels }] of Object.entries(METRICS))
       this.#define(name, type, help, labels);
     for (const [name, { help }] of Object.entries(exporterStatus.metrics)) {
@@ -162,6 +167,9 @@ export class Metrics {
     };
     say('millrace_info', { version: status.version }, 1);
     say('millrace_start_time_seconds', {}, Date.parse(status.started_at) / 1000);
+    const { user, system } = process.cpuUsage();
+    say('process_resident_memory_bytes', {}, process.memoryUsage.rss());
+    say('process_cpu_seconds_total', {}, (user + system) / 1_000_000);
     for (const channel of status.channels) {
       sayChannel(channel, say);
       exporterStatus.say(channel, say);
