@@ -3,7 +3,7 @@
  * answers the main thread.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert, MillraceError, type PlainError, toPlain } from '../base/errors.ts';
+import { assert, type PlainError, toPlain } from '../base/errors.ts';
 import { type Logger, systemClock } from '../base/runtime.ts';
 import { ThreadPort } from '../base/thread-port.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
@@ -18,6 +18,8 @@ import { StuckWatch } from './stuck-watch.ts';
 
 const NEEDED_FILE_MS = 1000;
 const STUCK_LOOK_MS = 500;
+/** Of a set that is logged: the beginning tells which one it is. */
+const LOGGED_SET_MAX = 400;
 
 class ApplierThread {
   /** With the settings as they are now: what the next life begins with. */
@@ -121,12 +123,16 @@ class ApplierThread {
       const executed = await run.start();
       this.#progressKind = run.progressKind;
       this.#port.post({ type: 'executed', executed: executed.toString() });
+      const failures = this.#machine.attempts;
       this.#step({ is: 'connected', nowMs: systemClock.wallMs() });
-      this.#log.info('applier connected', { progress: run.progressKind, executed: executed.toString() });
+      this.#log.info('applier connected', {
+        progress: run.progressKind,
+        executed: executed.toString().slice(0, LOGGED_SET_MAX),
+      });
+      if (failures > 0) this.#log.info('applier has recovered', { failures });
       await run.run();
     } catch (cause) {
       error = toPlain(cause);
-      if (cause instanceof MillraceError && cause.code === 'INTERNAL') this.#log.error(error.message, {});
     }
     this.#stuckWatch.close();
     await run.close().catch(() => {});
@@ -134,7 +140,23 @@ class ApplierThread {
     this.#run = null;
     if (error === null || this.#machine.state.at === 'stopping') return this.#step({ is: 'ended' });
     this.#lastError = error;
+    const ran = this.#machine.state.at === 'running';
     this.#step({ is: 'failed', error, nowMs: systemClock.wallMs(), random: Math.random() });
+    this.#logFailure(error, ran);
+  }
+
+  /** Repeated failures are told once, and once more when they are over. Why it stops, the channel tells. */
+  #logFailure({ code, message, hint, facts }: PlainError, ran: boolean): void {
+    const { state, attempts } = this.#machine;
+    if (state.at !== 'backing-off') return;
+    const level = ran || attempts === 1 ? 'warn' : 'debug';
+    this.#log[level]('applier lost the target, retrying', {
+      attempt: attempts,
+      code,
+      cause: message,
+      hint,
+      ...facts,
+    });
   }
 
   #reportNeededFile(): void {

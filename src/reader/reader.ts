@@ -47,6 +47,8 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 /** Closing must not wait for a disk that hangs: after kill -9 the relay log is just as good. */
 const CLOSE_TIMEOUT_MS = 1_500;
 const PURGE_EVERY_MS = 60_000;
+/** Of a set that is logged: the beginning tells which one it is. */
+const LOGGED_SET_MAX = 400;
 
 export class Reader {
   readonly #options: ReaderOptions;
@@ -340,7 +342,7 @@ export class Reader {
           server_id: source.serverId,
           tls: source.tls,
           semi_sync: source.semiSync,
-          from: source.base.toString(),
+          from: source.base.toString().slice(0, LOGGED_SET_MAX),
         });
         this.#head?.follow(source.kind, source.facts.serverUuid ?? `${source.peer.host}:${source.peer.port}`);
         this.#input({ type: 'streaming', nowMs: this.#rim.clock.wallMs() });
