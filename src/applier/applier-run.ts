@@ -34,7 +34,7 @@ import type {
 } from './applier-messages.ts';
 import { ApplyIntake, type Filled } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
-import { ApplyWorker } from './apply-worker.ts';
+import { ApplyWorker, type WorkerActivity } from './apply-worker.ts';
 import { SourceDueClock } from './due-clock.ts';
 import type { GuardScout } from './guard-scout.ts';
 import { LiveSettings } from './live-settings.ts';
@@ -148,6 +148,18 @@ export class ApplierRun {
 
   get #pending(): Transaction | null {
     return this.#scheduler.oldest ?? this.#intake?.next ?? null;
+  }
+
+  /** Everything before it in the relay log is applied; null: not known yet. */
+  get appliedTo(): RelayPosition | null {
+    return this.#intake?.appliedTo ?? null;
+  }
+
+  /** What the busy workers are doing; the one first that stands first in the relay log. */
+  get activity(): readonly WorkerActivity[] {
+    const nowMs = systemClock.monotonicMs();
+    const busy = this.#workers.map((worker) => worker.activity(nowMs)).filter((each) => each !== null);
+    return busy.sort((a, b) => a.ordinal - b.ordinal);
   }
 
   /** The oldest relay file still needed: by what is in flight, being read, or prepared and undecided. */

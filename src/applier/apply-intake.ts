@@ -19,6 +19,7 @@ import {
   transactionIdText,
 } from '../binlog/position-set.ts';
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
+import type { RelayPosition } from '../relay/published-end.ts';
 import type { Executed } from '../target/progress.ts';
 import { Admission, type Gate, OPEN } from './admission.ts';
 import type { ApplierSettings, ExecutedIds, Lateness, LatenessQuestion } from './applier-messages.ts';
@@ -37,6 +38,8 @@ export interface TransactionSource {
   next(): Assembled;
   /** The oldest relay file that is still being read. */
   readonly fileNumber: number;
+  /** Everything before it was handed out. */
+  readonly position: RelayPosition;
 }
 
 export interface IntakeSurroundings {
@@ -161,6 +164,11 @@ export class ApplyIntake {
     if (this.#slot !== null) return this.#slot;
     for (const each of this.#returned) if (each.is === 'transaction') return each.transaction;
     return null;
+  }
+
+  /** Everything before it in the relay log is applied; null: not known yet. */
+  get appliedTo(): RelayPosition | null {
+    return (this.#scheduler.oldest ?? this.next)?.location ?? this.#source?.position ?? null;
   }
 
   /** The oldest relay file that is still needed; 0: not known yet. */

@@ -9,7 +9,7 @@
  * When the applier is told to stop, a transaction that would have to be tried again is given up instead.
  */
 import { MillraceError } from '../base/errors.ts';
-import { backoffMs, type Logger, sleep } from '../base/runtime.ts';
+import { backoffMs, type Logger, sleep, systemClock } from '../base/runtime.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
@@ -49,11 +49,30 @@ export interface ApplyWorkerSurroundings {
   ranAlone(transaction: Transaction): boolean;
 }
 
+/** What a busy worker is doing, for people. */
+export interface WorkerActivity {
+  readonly worker: number;
+  /** Of its session on the target. */
+  readonly connection: number;
+  readonly transaction: string;
+  readonly ordinal: number;
+  readonly ageMs: number;
+  readonly attempt: number;
+  /** `row events on shop.orders`, `ALTER TABLE shop.orders ADD COLUMN note`; no values. */
+  readonly doing: string;
+  readonly table: { readonly database: string; readonly table: string } | null;
+  /** `pause`: before it is tried again; `predecessor`: it failed beside others and waits for everything before it. */
+  readonly waits: 'pause' | 'predecessor' | null;
+}
+
 export class ApplyWorker {
   readonly session: ApplySession;
   readonly #context: ReplayContext;
   readonly #around: ApplyWorkerSurroundings;
   #replay: TransactionReplay | null = null;
+  #busy: { readonly transaction: Transaction; readonly sinceMs: number } | null = null;
+  #attempt = 1;
+  #waits: WorkerActivity['waits'] = null;
 
   constructor(session: ApplySession, context: ReplayContext, around: ApplyWorkerSurroundings) {
     this.session = session;
@@ -65,10 +84,39 @@ export class ApplyWorker {
     return this.#context.worker;
   }
 
+  /** Null: it has nothing to do. */
+  activity(nowMs: number): WorkerActivity | null {
+    if (this.#busy === null) return null;
+    const { transaction, sinceMs } = this.#busy;
+    const doing = this.#replay?.doing;
+    return {
+      worker: this.number,
+      connection: this.session.threadId,
+      transaction: transactionIdText(transaction.id),
+      ordinal: transaction.ordinal,
+      ageMs: nowMs - sinceMs,
+      attempt: this.#attempt,
+      doing: doing?.text ?? 'a transaction',
+      table: doing?.table ?? null,
+      waits: this.#waits,
+    };
+  }
+
   /** Returns the number of rows applied; null: given up. @throws what the applier has to decide about. */
   async apply(transaction: Transaction): Promise<number | null> {
+    this.#busy = { transaction, sinceMs: systemClock.monotonicMs() };
+    try {
+      return await this.#applyUntilDecided(transaction);
+    } finally {
+      this.#busy = null;
+    }
+  }
+
+  async #applyUntilDecided(transaction: Transaction): Promise<number | null> {
     let alone = false;
     for (let attempt = 1; ; attempt++) {
+      this.#attempt = attempt;
+      this.#waits = null;
       try {
         return await this.#applyOnce(transaction);
       } catch (error) {
@@ -82,6 +130,7 @@ export class ApplyWorker {
         if (this.#around.stopping() && (transient || !(alone || ranAlone))) return null;
         if (transient) {
           if (attempt > TRANSIENT_RETRIES) throw error;
+          this.#waits = 'pause';
           await sleep(backoffMs(attempt, Math.random(), RETRY_BASE_MS, RETRY_MAX_MS), this.#around.signal);
           continue;
         }
@@ -90,6 +139,7 @@ export class ApplyWorker {
           transaction: transactionIdText(transaction.id),
           error: error.message,
         });
+        this.#waits = 'predecessor';
         await this.#around.standAlone(transaction);
         if (this.#around.signal.aborted) throw error;
         if (this.#around.stopping()) return null;

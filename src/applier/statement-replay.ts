@@ -12,6 +12,7 @@ import { EventFlag } from '../binlog/event-header.ts';
 import { MariadbGtidExtraFlag } from '../binlog/gtid-events.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import type { QueryContext, QueryEvent } from '../binlog/query-event.ts';
+import { statementHead } from '../relay/statement-text.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import { collationNames } from '../target/collations.ts';
@@ -49,6 +50,7 @@ export class StatementReplay {
   #before: string[] = [];
   #intentOpen = false;
   #ranDdl = false;
+  #doing: string | null = null;
 
   constructor(context: ReplayContext, session: ApplySession, tx: Transaction, facts: ErrorFacts) {
     this.#context = context;
@@ -60,6 +62,11 @@ export class StatementReplay {
   /** A SET that belongs to the next statement. */
   before(statement: string): void {
     this.#before.push(statement);
+  }
+
+  /** The last statement that was begun, without its values; null: none. */
+  get doing(): string | null {
+    return this.#doing;
   }
 
   get ranDdl(): boolean {
@@ -79,6 +86,7 @@ export class StatementReplay {
     const { buf } = event;
     const head = buf.toString('latin1', query.sqlStart, Math.min(query.sqlEnd, query.sqlStart + HEAD_LENGTH));
     this.#refuse(query, head);
+    this.#doing = statementHead(buf, query.sqlStart, query.sqlEnd);
     if (this.#context.progress.kind === 'table' && CREATE_TABLE.test(head)) {
       return this.#createWithRows(event, query);
     }
@@ -96,6 +104,7 @@ export class StatementReplay {
     const { buf } = event;
     const head = buf.toString('latin1', query.sqlStart, Math.min(query.sqlEnd, query.sqlStart + HEAD_LENGTH));
     this.#refuse(query, head);
+    this.#doing = statementHead(buf, query.sqlStart, query.sqlEnd);
     const alter = query.statusVars.mariadbAlter?.flags ?? 0;
     const other = MariadbGtidExtraFlag.START_ALTER | MariadbGtidExtraFlag.ROLLBACK_ALTER;
     // The COMMIT ALTER carries the statement again and is the one that runs.

@@ -74,6 +74,11 @@ export class TransactionAssembler {
     this.#continuity = new RelayContinuity(executed.set);
   }
 
+  /** Everything before it was handed out. */
+  get position(): RelayPosition {
+    return this.#building?.location ?? this.#cursor.position;
+  }
+
   /** The oldest relay file that is still being read. */
   get fileNumber(): number {
     return this.#building?.location.fileNumber ?? this.#cursor.position.fileNumber;

@@ -6,12 +6,25 @@
  */
 import type { ApplierState } from '../applier/applier-messages.ts';
 import { errorLine, type PlainError } from '../base/errors.ts';
-import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
 import type { ChannelSnapshot, TargetSnapshot } from '../channel/channel.ts';
 import { tooLongADelay } from '../channel/disk-room.ts';
 import type { ReaderState, ReaderStatus } from '../reader/reader-messages.ts';
-import { lagSeconds } from './lag.ts';
+import { type Eta, etaOf } from './catching-up.ts';
+import {
+  headUnknown,
+  missing,
+  type ReaderLags,
+  readerLags,
+  type SourceHeadView,
+  sourceHead,
+  type TargetLags,
+  targetLags,
+} from './freshness.ts';
+import type { ChannelHistory } from './history.ts';
+import type { RecentEvent } from './recent-events.ts';
+import { type Stuck, stuckOn } from './stuck.ts';
 import { heldUp, type TargetWishesStatus, targetWishesStatus } from './target-wishes.ts';
+import type { Alarm } from './watchdog.ts';
 
 export interface Status {
   readonly version: string;
@@ -20,6 +33,8 @@ export interface Status {
   readonly started_at: string;
   readonly now: string;
   readonly channels: readonly ChannelStatus[];
+  /** What happened lately, newest first. */
+  readonly recent: readonly RecentEvent[];
 }
 
 export type ChannelStateName = 'starting' | 'running' | 'degraded' | 'stopped';
@@ -36,10 +51,15 @@ export interface ChannelStatus {
     readonly server_version: string | null;
     /** What delays and lags are counted by; null: it was not read yet. */
     readonly clock: SourceClockView | null;
+    /** Where the source is, as it says itself; null: not known, and `head_unknown` says why. */
+    readonly head: SourceHeadView | null;
+    readonly head_unknown: string | null;
   };
   readonly reader: ReaderView;
   readonly relay_log: RelayLogView;
   readonly targets: readonly TargetStatus[];
+  /** What looks well and is not. */
+  readonly alarms: readonly Alarm[];
 }
 
 export interface SourceClockView {
@@ -65,7 +85,15 @@ export interface RelayLogView {
   readonly too_long_a_delay: string | null;
 }
 
-export interface ReaderView {
+export interface LastError {
+  /** One line: message, facts, remedy. */
+  readonly last_error: string | null;
+  readonly last_error_code: string | null;
+  /** The same in its parts. */
+  readonly last_error_detail: Pick<PlainError, 'message' | 'hint' | 'facts'> | null;
+}
+
+export interface ReaderView extends LastError {
   readonly state: 'idle' | 'connecting' | 'streaming' | 'paused' | 'backing-off' | 'stopping' | 'stopped';
   readonly reason: string | null;
   readonly retrieved_gtid_set: string | null;
@@ -73,11 +101,15 @@ export interface ReaderView {
   readonly source_position: number;
   readonly transactions_received: number;
   readonly bytes_received: number;
-  readonly last_error: string | null;
-  readonly last_error_code: string | null;
+  readonly lag: ReaderLags;
+  /** Since the last byte came from the source; null: none came yet. */
+  readonly contact_seconds: number | null;
+  /** Over the last ten seconds; null: not known yet. */
+  readonly transactions_per_second: number | null;
+  readonly bytes_per_second: number | null;
 }
 
-export interface TargetStatus extends TargetWishesStatus {
+export interface TargetStatus extends TargetWishesStatus, LastError {
   readonly name: string;
   readonly host: string;
   readonly port: number;
@@ -92,9 +124,41 @@ export interface TargetStatus extends TargetWishesStatus {
   readonly lag_transactions: number | null;
   readonly transactions_applied: number;
   readonly rows_applied: number;
-  readonly last_error: string | null;
-  readonly last_error_code: string | null;
+  readonly lag: TargetLags;
+  readonly eta: Eta;
+  /** Over the last ten seconds; null: not known yet. */
+  readonly transactions_per_second: number | null;
+  readonly rows_per_second: number | null;
+  /** What the busy workers are at; the first one is what the others wait for. */
+  readonly busy: readonly BusyWorker[];
+  /** Null: it gets on. */
+  readonly stuck: Stuck | null;
 }
+
+export interface BusyWorker {
+  readonly worker: number;
+  /** Of its session on the target. */
+  readonly connection: number;
+  readonly transaction: string;
+  /** No values. */
+  readonly doing: string;
+  readonly for_seconds: number;
+  readonly attempt: number;
+}
+
+/** What one look does not tell: kept from look to look by the observer. */
+export interface ChannelMemory {
+  readonly history: ChannelHistory;
+  readonly alarms: readonly Alarm[];
+}
+
+export interface StatusMemory {
+  readonly recent: readonly RecentEvent[];
+  /** By name. */
+  readonly channels: ReadonlyMap<string, ChannelMemory>;
+}
+
+export const NOTHING_REMEMBERED: StatusMemory = { recent: [], channels: new Map() };
 
 export interface StatusFacts {
   readonly version: string;
@@ -105,21 +169,35 @@ export interface StatusFacts {
   readonly nowMs: number;
 }
 
-export function composeStatus(channels: readonly ChannelSnapshot[], facts: StatusFacts): Status {
+export function composeStatus(
+  channels: readonly ChannelSnapshot[],
+  facts: StatusFacts,
+  memory: StatusMemory = NOTHING_REMEMBERED,
+): Status {
   return {
     version: facts.version,
     pid: facts.pid,
     started_at: new Date(facts.startedWallMs).toISOString(),
     now: new Date(facts.nowWallMs).toISOString(),
-    channels: channels.map((channel) => composeChannel(channel, facts)),
+    channels: channels.map((channel) => {
+      return composeChannel(channel, facts, memory.channels.get(channel.name));
+    }),
+    recent: memory.recent,
   };
 }
 
-function composeChannel(snapshot: ChannelSnapshot, facts: StatusFacts): ChannelStatus {
+function composeChannel(
+  snapshot: ChannelSnapshot,
+  facts: StatusFacts,
+  memory: ChannelMemory | undefined,
+): ChannelStatus {
   const nowMs = facts.nowWallMs;
   const { reader } = snapshot;
   const status = reader.status;
-  const targets = snapshot.targets.map((target) => composeTarget(snapshot, target, facts));
+  const targets = snapshot.targets.map((target, index) => {
+    return composeTarget(snapshot, target, index, facts, memory);
+  });
+  const alarms = memory?.alarms ?? [];
   const view: ReaderView = {
     state: reader.state.at,
     reason: readerReason(snapshot, nowMs),
@@ -128,23 +206,31 @@ function composeChannel(snapshot: ChannelSnapshot, facts: StatusFacts): ChannelS
     source_position: status?.sourcePosition ?? 0,
     transactions_received: status?.transactionsReceived ?? 0,
     bytes_received: status?.bytesReceived ?? 0,
+    lag: readerLags(snapshot, facts.nowMs),
+    contact_seconds:
+      status?.contactAtMs == null ? null : Math.max(0, Math.round(facts.nowMs - status.contactAtMs)) / 1000,
+    transactions_per_second: memory?.history.rate((sample) => sample.transactions) ?? null,
+    bytes_per_second: memory?.history.rate((sample) => sample.bytes) ?? null,
     ...errorFields(causeOf(reader.state) ?? status?.lastError ?? null),
   };
-  const state = channelState(snapshot, targets);
+  const state = channelState(snapshot, targets, alarms);
   return {
     name: snapshot.name,
     state,
-    reason: state === 'running' ? null : channelReason(snapshot, view, targets),
+    reason: state === 'running' ? null : channelReason(snapshot, view, targets, alarms),
     source: {
       host: snapshot.host,
       port: snapshot.port,
       server_uuid: status?.source.serverUuid ?? null,
       server_version: status?.source.serverVersion ?? null,
       clock: sourceClockView(status, facts.nowMs),
+      head: sourceHead(snapshot),
+      head_unknown: headUnknown(snapshot),
     },
     reader: view,
     relay_log: relayLogView(snapshot, status),
     targets,
+    alarms,
   };
 }
 
@@ -172,16 +258,20 @@ function relayLogView({ room, targets }: ChannelSnapshot, status: ReaderStatus |
   };
 }
 
-function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, facts: StatusFacts): TargetStatus {
+function composeTarget(
+  snapshot: ChannelSnapshot,
+  target: TargetSnapshot,
+  index: number,
+  facts: StatusFacts,
+  memory: ChannelMemory | undefined,
+): TargetStatus {
   const { status } = target;
-  const reader = snapshot.reader;
-  const observed = target.fresh && reader.fresh && reader.state.at === 'streaming';
-  const lag =
-    status === null || reader.status === null
-      ? null
-      : lagSeconds({ ...status, ...reader.status, observed }, facts.nowMs);
+  const lag = targetLags(snapshot, target, facts.nowMs);
+  const history = memory?.history;
   const held = target.state.at === 'running' ? heldUp(target) : null;
-  const behind = lagTransactions(snapshot.machine.kind, status?.executed, reader.status?.retrieved);
+  const behind =
+    lag.applied.transactions ??
+    missing(snapshot.machine.kind, status?.executed, snapshot.reader.status?.retrieved);
   return {
     name: target.name,
     host: target.host,
@@ -193,31 +283,42 @@ function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, facts:
     executed_gtid_set: status?.executed ?? null,
     workers: status?.workers ?? target.workers,
     ...targetWishesStatus(target, behind),
-    lag_seconds: lag,
+    lag_seconds: lag.total.seconds,
     lag_transactions: behind,
     transactions_applied: status?.transactionsApplied ?? 0,
     rows_applied: status?.rowsApplied ?? 0,
+    lag,
+    eta: etaOf({
+      lagSeconds: lag.total.seconds,
+      backlogBytes: lag.total.bytes ?? lag.applied.bytes,
+      drainRate: history?.drainRate(index) ?? null,
+      kept: held?.state ?? (status?.gate.is === 'due' ? 'delayed' : null),
+    }),
+    transactions_per_second: history?.rate((sample) => sample.targets[index]?.transactions) ?? null,
+    rows_per_second: history?.rate((sample) => sample.targets[index]?.rows) ?? null,
+    busy: target.fresh ? busyWorkers(status) : [],
+    stuck: target.fresh && status !== null ? stuckOn(status) : null,
     ...errorFields(causeOf(target.state) ?? status?.lastError ?? null),
   };
 }
 
-/** Transactions in the relay log that the target does not have; null: unknown. */
-function lagTransactions(
-  kind: PositionKind | null,
-  executed: string | null | undefined,
-  retrieved: string | undefined,
-): number | null {
-  if (kind === null || executed === null || executed === undefined || retrieved === undefined) return null;
-  const missing = parsePositionSet(kind, executed).missingFrom(parsePositionSet(kind, retrieved));
-  return missing === null ? null : Number(missing);
+function busyWorkers(status: TargetSnapshot['status']): BusyWorker[] {
+  return (status?.activity ?? []).map(({ worker, connection, transaction, doing, ageMs, attempt }) => {
+    return { worker, connection, transaction, doing, for_seconds: Math.round(ageMs) / 1000, attempt };
+  });
 }
 
-function channelState(snapshot: ChannelSnapshot, views: readonly TargetStatus[]): ChannelStateName {
+function channelState(
+  snapshot: ChannelSnapshot,
+  views: readonly TargetStatus[],
+  alarms: readonly Alarm[],
+): ChannelStateName {
   const { machine, reader, targets } = snapshot;
   const states = [reader.state, ...targets.map((target) => target.state)];
   if (machine.state.at === 'stopped' || states.every((state) => state.at === 'stopped')) return 'stopped';
   const kept = views.some(({ state }) => state === 'paused' || state === 'held');
   if (machine.resyncCause !== null || kept || states.some((state) => isTrouble(state))) return 'degraded';
+  if (alarms.length > 0) return 'degraded';
   const running = reader.state.at === 'streaming' && targets.every((target) => target.state.at === 'running');
   return running ? 'running' : 'starting';
 }
@@ -237,12 +338,14 @@ function channelReason(
   snapshot: ChannelSnapshot,
   reader: ReaderView,
   targets: readonly TargetStatus[],
+  alarms: readonly Alarm[],
 ): string | null {
   const { resyncCause } = snapshot.machine;
   if (resyncCause !== null) return `fetching the relay log again: ${errorLine(resyncCause)}`;
   if (reader.state !== 'streaming' && reader.reason !== null) return `reader: ${reader.reason}`;
   const target = targets.find(({ state, reason }) => state !== 'running' && reason !== null);
-  return target === undefined ? null : `target ${target.name}: ${target.reason}`;
+  if (target !== undefined) return `target ${target.name}: ${target.reason}`;
+  return alarms[0]?.text ?? null;
 }
 
 function readerReason(snapshot: ChannelSnapshot, nowMs: number): string | null {
@@ -298,12 +401,11 @@ function causeOf(state: ReaderState | ApplierState): PlainError | null {
   return state.at === 'backing-off' || state.at === 'stopped' ? state.cause : null;
 }
 
-function errorFields(error: PlainError | null): {
-  last_error: string | null;
-  last_error_code: string | null;
-} {
+function errorFields(error: PlainError | null): LastError {
   return {
     last_error: error === null ? null : errorLine(error),
     last_error_code: error?.code ?? null,
+    last_error_detail:
+      error === null ? null : { message: error.message, hint: error.hint, facts: error.facts },
   };
 }

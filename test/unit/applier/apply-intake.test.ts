@@ -30,6 +30,10 @@ class Log implements TransactionSource {
     return Math.ceil(this.#next / 10);
   }
 
+  get position(): { fileNumber: number; offset: number } {
+    return { fileNumber: this.fileNumber, offset: 100 * (this.#next % 10) };
+  }
+
   next(): Assembled {
     if (this.#next > this.#length) return { is: 'end' };
     const gno = this.#next++;

@@ -45,6 +45,7 @@ function run(delay: string): Promise<ExitCode> {
       colour: false,
       interactive: false,
       closed: () => false,
+      window: () => null,
     },
   );
 }

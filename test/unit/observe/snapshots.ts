@@ -94,6 +94,17 @@ function readerStatus(state: ReaderState): ReaderStatus {
     heartbeatMs: 1000,
     contactAtMs: UPTIME - 300,
     sourceClock: { offsetMs: 0, errorMs: 0.2, readAtMs: UPTIME - 500, steps: 0 },
+    head: {
+      file: 'binlog.000042',
+      position: 1234,
+      executed: `${UUID}:1-5021`,
+      ageMs: 400,
+      bytesAhead: 0,
+    },
+    headUnknown: null,
+    proofAgeMs: 300,
+    missingAgeMs: null,
+    unsynced: { transactions: 0, bytes: 0, ageMs: null },
   };
 }
 
@@ -114,6 +125,9 @@ function applierStatus(state: ApplierState): ApplierStatus {
     lastAgeMs: null,
     lastAppliedAtMs: null,
     neededFile: 7,
+    pendingBytes: 0,
+    activity: [],
+    stuck: null,
     gate: { is: 'open' },
     untilReached: false,
     waiting: null,

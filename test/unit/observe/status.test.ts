@@ -27,6 +27,8 @@ describe('the status', () => {
             server_uuid: UUID,
             server_version: '9.7.4',
             clock: { offset_seconds: 0, error_seconds: 0.0002, age_seconds: 0.5, steps: 0 },
+            head: { file: 'binlog.000042', position: 1234, gtid_set: `${UUID}:1-5021`, age_seconds: 0.4 },
+            head_unknown: null,
           },
           reader: {
             state: 'streaming',
@@ -36,8 +38,16 @@ describe('the status', () => {
             source_position: 1234,
             transactions_received: 5021,
             bytes_received: 1_288_000_000,
+            lag: {
+              received: { seconds: 0, transactions: 0, bytes: 0 },
+              durable: { seconds: 0, transactions: 0, bytes: 0 },
+            },
+            contact_seconds: 0.3,
+            transactions_per_second: null,
+            bytes_per_second: null,
             last_error: null,
             last_error_code: null,
+            last_error_detail: null,
           },
           relay_log: {
             file: 'relay-bin.000007',
@@ -69,12 +79,25 @@ describe('the status', () => {
               lag_transactions: 0,
               transactions_applied: 5021,
               rows_applied: 70_000,
+              lag: {
+                applied: { seconds: 0, transactions: 0, bytes: 0 },
+                total: { seconds: 0, transactions: 0, bytes: 0 },
+                at_most_seconds: 0.3,
+              },
+              eta: { seconds: 0, text: 'caught up' },
+              transactions_per_second: null,
+              rows_per_second: null,
+              busy: [],
+              stuck: null,
               last_error: null,
               last_error_code: null,
+              last_error_detail: null,
             },
           ],
+          alarms: [],
         },
       ],
+      recent: [],
     });
   });
 
@@ -189,7 +212,10 @@ describe('the status', () => {
   });
 
   test('by file and position transactions cannot be counted, unless there are none', () => {
-    const behind = { machine: { kind: 'position' as const }, reader: { retrieved: 'binlog.000002:500' } };
+    const behind = {
+      machine: { kind: 'position' as const },
+      reader: { retrieved: 'binlog.000002:500', head: null },
+    };
     expect(
       compose({ ...behind, target: { executed: 'binlog.000002:400' } }).targets[0]?.lag_transactions,
     ).toBeNull();
