@@ -10,7 +10,8 @@ import type { PositionKind } from '../binlog/position-set.ts';
 import { OPEN } from './admission.ts';
 import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from './applier-machine.ts';
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
-import { ApplierRun, type RunCounters } from './applier-run.ts';
+import { ApplierRun } from './applier-run.ts';
+import type { RunCounters } from './run-counters.ts';
 
 const NEEDED_FILE_MS = 1000;
 

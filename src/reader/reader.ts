@@ -16,7 +16,7 @@ import type { PositionKind } from '../binlog/position-set.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
 import type { RelayLogWriter } from '../relay/relay-log-writer.ts';
 import { openConnection, type WireConnection } from '../wire/connection.ts';
-import { ClockKeeper, offsetToWallMs } from './clock-keeper.ts';
+import { ClockKeeper } from './clock-keeper.ts';
 import { DumpStream } from './dump-stream.ts';
 import {
   initialReader,
@@ -27,13 +27,7 @@ import {
   type ReaderPolicy,
   stepReader,
 } from './reader-machine.ts';
-import type {
-  ReaderCommand,
-  ReaderOptions,
-  ReaderReport,
-  ReaderStatus,
-  SourceClockStatus,
-} from './reader-messages.ts';
+import type { ReaderCommand, ReaderOptions, ReaderReport, ReaderStatus } from './reader-messages.ts';
 import { RelayLogHolder } from './relay-log-holder.ts';
 import type { ReplicaIdentity } from './replica-identity.ts';
 import { readSourceFacts, type SourceFacts } from './source-facts.ts';
@@ -172,18 +166,7 @@ export class Reader {
       contactMs: stream?.contactMs ?? this.#contactMs,
       contactAtMs: stream?.contactAtMs ?? this.#contactAtMs,
       heartbeatMs: this.#options.heartbeatMs,
-      sourceClock: this.#sourceClock(),
-    };
-  }
-
-  #sourceClock(): SourceClockStatus | null {
-    const { reading, provisional } = this.#time.snapshot;
-    if (reading === null || provisional) return null;
-    return {
-      offsetMs: offsetToWallMs(reading),
-      errorMs: (reading.highMs - reading.lowMs) / 2,
-      readAtMs: reading.atMs,
-      steps: this.#time.steps,
+      sourceClock: this.#time.status,
     };
   }
 
