@@ -9,7 +9,7 @@
  * was in flight is committed) or something fails (rejects; nothing half-done remains: sessions are closed, the server rolls
  * back). Nothing is kept from one life to the next: a new one asks the target again.
  */
-import { MillraceError, toPlain } from '../base/errors.ts';
+import { toPlain } from '../base/errors.ts';
 import { type Logger, sleep, systemClock } from '../base/runtime.ts';
 import { type PositionKind, type PositionSet, transactionIdText } from '../binlog/position-set.ts';
 import { TableMapCache } from '../binlog/table-map-cache.ts';
@@ -39,7 +39,9 @@ import { SourceDueClock } from './due-clock.ts';
 import type { GuardScout } from './guard-scout.ts';
 import { LiveSettings } from './live-settings.ts';
 import { PreparedBranches, type PreparedPlace } from './prepared-branches.ts';
+import { beginsTooLate } from './relay-continuity.ts';
 import type { StoredTransaction } from './replay-context.ts';
+import type { RunCounters } from './run-counters.ts';
 import { holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
 import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
 import type { Transaction } from './transaction.ts';
@@ -55,14 +57,6 @@ const CHECKPOINT_TRANSACTIONS = 256;
 const PING_MS = 30_000;
 /** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
 const SQL_FOREIGN_KEYS_SINCE = 90600;
-
-export interface RunCounters {
-  transactionsApplied: number;
-  rowsApplied: number;
-  lastCommitMicros: bigint | null;
-  lastAgeMs: number | null;
-  lastAppliedAtMs: number | null;
-}
 
 export class ApplierRun {
   readonly #options: ApplierOptions;
@@ -332,14 +326,7 @@ export class ApplierRun {
       if (end.fileNumber > 0) {
         const from = locate(relayDir, this.#target!.executed.set);
         if (from !== null) return RelayLogCursor.open({ dir: relayDir, published: this.#published, from });
-        throw new MillraceError(
-          'TARGET_WENT_BACK',
-          'the relay log does not reach back to what the target lacks',
-          {
-            hint: 'It is fetched again from the source, from where the target stands.',
-            facts: { executed: this.#target!.executed.set.toString().slice(0, 200) },
-          },
-        );
+        throw beginsTooLate(this.#target!.executed.set);
       }
       await this.#published.wait(end, { signal });
       if (signal.aborted) return null;

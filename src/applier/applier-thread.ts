@@ -12,7 +12,8 @@ import { relayBytesBetween } from '../relay/relay-log-distance.ts';
 import { OPEN } from './admission.ts';
 import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from './applier-machine.ts';
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
-import { ApplierRun, type RunCounters } from './applier-run.ts';
+import { ApplierRun } from './applier-run.ts';
+import type { RunCounters } from './run-counters.ts';
 import { StuckWatch } from './stuck-watch.ts';
 
 const NEEDED_FILE_MS = 1000;

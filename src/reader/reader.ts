@@ -11,14 +11,15 @@
  */
 import { hostname } from 'node:os';
 import { MillraceError, type PlainError, toPlain } from '../base/errors.ts';
-import { type Clock, type LogFacts, type Logger, sleep } from '../base/runtime.ts';
+import { type Clock, type Logger, sleep } from '../base/runtime.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
 import type { RelayLogWriter } from '../relay/relay-log-writer.ts';
 import { openConnection, type WireConnection } from '../wire/connection.ts';
-import { ClockKeeper, offsetToWallMs } from './clock-keeper.ts';
+import { ClockKeeper } from './clock-keeper.ts';
 import { DumpStream } from './dump-stream.ts';
 import type { SourcePlace } from './head-samples.ts';
+import { portLogger } from './port-logger.ts';
 import {
   initialReader,
   type ReaderEffect,
@@ -28,13 +29,7 @@ import {
   type ReaderPolicy,
   stepReader,
 } from './reader-machine.ts';
-import type {
-  ReaderCommand,
-  ReaderOptions,
-  ReaderReport,
-  ReaderStatus,
-  SourceClockStatus,
-} from './reader-messages.ts';
+import type { ReaderCommand, ReaderOptions, ReaderReport, ReaderStatus } from './reader-messages.ts';
 import { RelayLogHolder } from './relay-log-holder.ts';
 import type { ReplicaIdentity } from './replica-identity.ts';
 import { readSourceFacts, type SourceFacts } from './source-facts.ts';
@@ -180,19 +175,8 @@ export class Reader {
       contactMs: stream?.contactMs ?? this.#contactMs,
       contactAtMs: stream?.contactAtMs ?? this.#contactAtMs,
       heartbeatMs: this.#options.heartbeatMs,
-      sourceClock: this.#sourceClock(),
+      sourceClock: this.#time.status,
       ...this.#freshness(),
-    };
-  }
-
-  #sourceClock(): SourceClockStatus | null {
-    const { reading, provisional } = this.#time.snapshot;
-    if (reading === null || provisional) return null;
-    return {
-      offsetMs: offsetToWallMs(reading),
-      errorMs: (reading.highMs - reading.lowMs) / 2,
-      readAtMs: reading.atMs,
-      steps: this.#time.steps,
     };
   }
 
@@ -508,12 +492,4 @@ function asMillraceError(error: unknown): MillraceError {
   return new MillraceError('INTERNAL', text, {
     hint: 'This is a fault in Millrace: please report it with this text.',
   });
-}
-
-function portLogger(post: (report: ReaderReport) => void): Logger {
-  const at =
-    (level: 'debug' | 'info' | 'warn' | 'error') =>
-    (message: string, facts: LogFacts = {}): void =>
-      post({ type: 'log', level, message, facts });
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { lagVerdict, readiness } from '../../../src/observe/health.ts';
 import { composeStatus } from '../../../src/observe/status.ts';
-import { error, FACTS, NOW, snapshot, type Wish } from './snapshots.ts';
+import { error, FACTS, snapshot, type Wish } from './snapshots.ts';
 
 const status = (...wishes: Wish[]) =>
   composeStatus(
