@@ -33,6 +33,7 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   zod: ['config/'],
   yargs: ['cli/'],
   'cli-table3': ['cli/'],
+  'prom-client': ['observe/metrics.ts'],
 };
 
 /** The only places that take events apart by type: the decoder, and the grammar of a transaction. */

@@ -8,8 +8,10 @@ import type { GuardRules } from '../rules/guard-rules.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import type { Gate } from './admission.ts';
+import type { WorkerActivity } from './apply-worker.ts';
 import type { FilterCounters } from './filter-counters.ts';
 import type { GuardMatch } from './guard-scout.ts';
+import type { StuckTransaction } from './stuck-watch.ts';
 import type { TargetControl, Until } from './target-control.ts';
 
 export interface ApplierOptions {
@@ -92,6 +94,12 @@ export interface ApplierStatus {
   readonly lastAppliedAtMs: number | null;
   /** The oldest relay file that this target still needs. */
   readonly neededFile: number;
+  /** Relay log bytes that are published and not applied; null: not known. */
+  readonly pendingBytes: number | null;
+  /** What the busy workers are doing; the one first that the others wait for. */
+  readonly activity: readonly WorkerActivity[];
+  /** What the target says holds up the first of them; null: nothing is held up, or it was not asked yet. */
+  readonly stuck: StuckTransaction | null;
   /** What the next transaction waits for. */
   readonly gate: Gate;
   /** The place where the operator wants to stop is reached, paused or not. */

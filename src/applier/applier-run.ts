@@ -9,7 +9,7 @@
  * was in flight is committed) or something fails (rejects; nothing half-done remains: sessions are closed, the server rolls
  * back). Nothing is kept from one life to the next: a new one asks the target again.
  */
-import { MillraceError, toPlain } from '../base/errors.ts';
+import { toPlain } from '../base/errors.ts';
 import { type Logger, sleep, systemClock } from '../base/runtime.ts';
 import { type PositionKind, type PositionSet, transactionIdText } from '../binlog/position-set.ts';
 import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
@@ -34,13 +34,15 @@ import { ApplyIntake, type Filled } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import type { ApplyUnit } from './apply-unit.ts';
 import { ApplyWorkers } from './apply-workers.ts';
+import type { WorkerActivity } from './apply-worker.ts';
 import { SourceDueClock } from './due-clock.ts';
-import type { FilterCounters } from './filter-counters.ts';
 import type { GuardMatch } from './guard-scout.ts';
 import { LiveSettings } from './live-settings.ts';
 import { LookAhead, NO_MATCHES } from './look-ahead.ts';
 import { PreparedBranches } from './prepared-branches.ts';
 import { ProgressCheckpoints } from './progress-checkpoints.ts';
+import { beginsTooLate } from './relay-continuity.ts';
+import type { RunCounters } from './run-counters.ts';
 import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
 
@@ -48,15 +50,6 @@ const QUEUE_BYTES = 16 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
 const WINDOW_MAX = 256;
 const PING_MS = 30_000;
-
-export interface RunCounters {
-  transactionsApplied: number;
-  rowsApplied: number;
-  lastCommitMicros: bigint | null;
-  lastAgeMs: number | null;
-  lastAppliedAtMs: number | null;
-  readonly filtered: FilterCounters;
-}
 
 export interface RunListener {
   onControlExecuted(ids: ExecutedIds): void;
@@ -145,6 +138,16 @@ export class ApplierRun {
 
   get #pending() {
     return this.#intake?.oldest ?? this.#intake?.next ?? null;
+  }
+
+  /** Everything before it in the relay log is applied; null: not known yet. */
+  get appliedTo(): RelayPosition | null {
+    return this.#intake?.appliedTo ?? null;
+  }
+
+  /** What the busy workers are doing; the one first that stands first in the relay log. */
+  get activity(): readonly WorkerActivity[] {
+    return this.#workers?.activity ?? [];
   }
 
   /** The oldest relay file still needed: by what is in flight, being read, or prepared and undecided. */
@@ -326,14 +329,7 @@ export class ApplierRun {
       if (end.fileNumber > 0) {
         const from = locate(relayDir, this.#target!.executed.set);
         if (from !== null) return RelayLogCursor.open({ dir: relayDir, published: this.#published, from });
-        throw new MillraceError(
-          'TARGET_WENT_BACK',
-          'the relay log does not reach back to what the target lacks',
-          {
-            hint: 'It is fetched again from the source, from where the target stands.',
-            facts: { executed: this.#target!.executed.set.toString().slice(0, 200) },
-          },
-        );
+        throw beginsTooLate(this.#target!.executed.set);
       }
       await this.#published.wait(end, { signal });
       if (signal.aborted) return null;

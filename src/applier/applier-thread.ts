@@ -3,18 +3,25 @@
  * answers the main thread.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert, MillraceError, type PlainError, toPlain } from '../base/errors.ts';
+import { assert, type PlainError, toPlain } from '../base/errors.ts';
 import { type Logger, systemClock } from '../base/runtime.ts';
 import { ThreadPort } from '../base/thread-port.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
+import { PublishedEnd } from '../relay/published-end.ts';
+import { relayBytesBetween } from '../relay/relay-log-distance.ts';
 import { OPEN } from './admission.ts';
 import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from './applier-machine.ts';
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
-import { ApplierRun, type RunCounters } from './applier-run.ts';
+import { ApplierRun } from './applier-run.ts';
 import { noneFiltered } from './filter-counters.ts';
 import { NO_MATCHES } from './look-ahead.ts';
+import type { RunCounters } from './run-counters.ts';
+import { StuckWatch } from './stuck-watch.ts';
 
 const NEEDED_FILE_MS = 1000;
+const STUCK_LOOK_MS = 500;
+/** Of a set that is logged: the beginning tells which one it is. */
+const LOGGED_SET_MAX = 400;
 
 class ApplierThread {
   /** With the settings as they are now: what the next life begins with. */
@@ -40,6 +47,8 @@ class ApplierThread {
   #neededFile = 0;
   /** An operator's request is being written down: a life that begins now begins with waiting for it. */
   #frozen = false;
+  readonly #published: PublishedEnd;
+  readonly #stuckWatch: StuckWatch;
 
   constructor(options: ApplierOptions, port: ThreadPort<ApplierCommand, ApplierReport>) {
     this.#options = options;
@@ -49,8 +58,11 @@ class ApplierThread {
       (message: string, facts: Readonly<Record<string, unknown>> = {}): void =>
         port.post({ type: 'log', level, message, facts });
     this.#log = { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') };
+    this.#published = new PublishedEnd(options.published);
+    this.#stuckWatch = new StuckWatch(options.endpoint, systemClock);
     port.onMessage((command) => this.#onCommand(command));
     setInterval(() => this.#reportNeededFile(), NEEDED_FILE_MS).unref();
+    setInterval(() => this.#stuckWatch.look(this.#run?.activity ?? []), STUCK_LOOK_MS).unref();
   }
 
   #onCommand(command: ApplierCommand): void {
@@ -130,19 +142,40 @@ class ApplierThread {
       const executed = await run.start();
       this.#progressKind = run.progressKind;
       this.#port.post({ type: 'executed', executed: executed.toString() });
+      const failures = this.#machine.attempts;
       this.#step({ is: 'connected', nowMs: systemClock.wallMs() });
-      this.#log.info('applier connected', { progress: run.progressKind, executed: executed.toString() });
+      this.#log.info('applier connected', {
+        progress: run.progressKind,
+        executed: executed.toString().slice(0, LOGGED_SET_MAX),
+      });
+      if (failures > 0) this.#log.info('applier has recovered', { failures });
       await run.run();
     } catch (cause) {
       error = toPlain(cause);
-      if (cause instanceof MillraceError && cause.code === 'INTERNAL') this.#log.error(error.message, {});
     }
+    this.#stuckWatch.close();
     await run.close().catch(() => {});
     this.#executed = run.executedText ?? this.#executed;
     this.#run = null;
     if (error === null || this.#machine.state.at === 'stopping') return this.#step({ is: 'ended' });
     this.#lastError = error;
+    const ran = this.#machine.state.at === 'running';
     this.#step({ is: 'failed', error, nowMs: systemClock.wallMs(), random: Math.random() });
+    this.#logFailure(error, ran);
+  }
+
+  /** Repeated failures are told once, and once more when they are over. Why it stops, the channel tells. */
+  #logFailure({ code, message, hint, facts }: PlainError, ran: boolean): void {
+    const { state, attempts } = this.#machine;
+    if (state.at !== 'backing-off') return;
+    const level = ran || attempts === 1 ? 'warn' : 'debug';
+    this.#log[level]('applier lost the target, retrying', {
+      attempt: attempts,
+      code,
+      cause: message,
+      hint,
+      ...facts,
+    });
   }
 
   #reportNeededFile(): void {
@@ -170,12 +203,23 @@ class ApplierThread {
       pendingAgeMs: run?.pendingAgeMs ?? null,
       lastCommitMicros: lastCommitMicros?.toString() ?? null,
       neededFile: run?.neededFile ?? this.#neededFile,
+      pendingBytes: this.#pendingBytes(),
+      activity: run?.activity ?? [],
+      stuck: this.#stuckWatch.stuck,
       gate: run?.gate ?? OPEN,
       untilReached: run?.untilReached ?? false,
       waiting: run?.waiting ?? null,
       inFlight: run?.inFlight ?? 0,
       guards: run?.guards ?? NO_MATCHES,
     };
+  }
+
+  #pendingBytes(): number | null {
+    const from = this.#run?.appliedTo ?? null;
+    const end = this.#published.read();
+    return from === null || end.fileNumber === 0
+      ? null
+      : relayBytesBetween(this.#options.relayDir, from, end);
   }
 }
 

@@ -190,6 +190,11 @@ export class ApplyIntake {
     return this.next?.location ?? this.#source?.place ?? null;
   }
 
+  /** Everything before it in the relay log is applied; null: not known yet. */
+  get appliedTo(): RelayPosition | null {
+    return (this.oldest ?? this.next)?.location ?? this.#source?.place ?? null;
+  }
+
   /** The oldest relay file that is still needed; 0: not known yet. */
   get neededFile(): number {
     const oldest = this.oldest ?? this.next;

@@ -10,7 +10,7 @@
  * When the applier is told to stop, a transaction that would have to be tried again is given up instead.
  */
 import { MillraceError } from '../base/errors.ts';
-import { backoffMs, type Logger, sleep } from '../base/runtime.ts';
+import { backoffMs, type Logger, sleep, systemClock } from '../base/runtime.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import type { ApplyUnit } from './apply-unit.ts';
@@ -54,11 +54,30 @@ export interface ApplyWorkerSurroundings {
   ranAlone(unit: ApplyUnit): boolean;
 }
 
+/** What a busy worker is doing, for people. */
+export interface WorkerActivity {
+  readonly worker: number;
+  /** Of its session on the target. */
+  readonly connection: number;
+  readonly transaction: string;
+  readonly ordinal: number;
+  readonly ageMs: number;
+  readonly attempt: number;
+  /** `row events on shop.orders`, `ALTER TABLE shop.orders ADD COLUMN note`; no values. */
+  readonly doing: string;
+  readonly table: { readonly database: string; readonly table: string } | null;
+  /** `pause`: before it is tried again; `predecessor`: it failed beside others and waits for everything before it. */
+  readonly waits: 'pause' | 'predecessor' | null;
+}
+
 export class ApplyWorker {
   readonly session: ApplySession;
   readonly #context: ReplayContext;
   readonly #around: ApplyWorkerSurroundings;
   #replay: TransactionReplay | null = null;
+  #busy: { readonly unit: ApplyUnit; readonly sinceMs: number } | null = null;
+  #attempt = 1;
+  #waits: WorkerActivity['waits'] = null;
 
   constructor(session: ApplySession, context: ReplayContext, around: ApplyWorkerSurroundings) {
     this.session = session;
@@ -70,8 +89,37 @@ export class ApplyWorker {
     return this.#context.worker;
   }
 
+  /** Null: it has nothing to do. */
+  activity(nowMs: number): WorkerActivity | null {
+    if (this.#busy === null) return null;
+    const { unit, sinceMs } = this.#busy;
+    const doing = this.#replay?.doing;
+    return {
+      worker: this.number,
+      connection: this.session.threadId,
+      transaction: transactionIdText(unit.members[0]!.id),
+      ordinal: unit.ordinal,
+      ageMs: nowMs - sinceMs,
+      attempt: this.#attempt,
+      doing: doing?.text ?? 'a transaction',
+      table: doing?.table ?? null,
+      waits: this.#waits,
+    };
+  }
+
   /** Returns the number of rows applied; null: given up. @throws what the applier has to decide about. */
   async apply(unit: ApplyUnit): Promise<number | null> {
+    this.#busy = { unit, sinceMs: systemClock.monotonicMs() };
+    try {
+      return await this.#applyUntilDecided(unit);
+    } finally {
+      this.#busy = null;
+    }
+  }
+
+  async #applyUntilDecided(unit: ApplyUnit): Promise<number | null> {
+    this.#attempt = 1;
+    this.#waits = null;
     if (unit.members.length > 1) {
       const together = await this.#applyTogether(unit);
       if (together !== null) return together;
@@ -103,6 +151,8 @@ export class ApplyWorker {
   async #applyMember(unit: ApplyUnit, transaction: Transaction): Promise<number | null> {
     let alone = false;
     for (let attempt = 1; ; attempt++) {
+      this.#attempt = attempt;
+      this.#waits = null;
       try {
         return await this.#applyOnce([transaction]);
       } catch (error) {
@@ -114,6 +164,7 @@ export class ApplyWorker {
         if (this.#around.stopping() && (transient || !(alone || ranAlone))) return null;
         if (transient) {
           if (attempt > TRANSIENT_RETRIES) throw failure;
+          this.#waits = 'pause';
           await sleep(backoffMs(attempt, Math.random(), RETRY_BASE_MS, RETRY_MAX_MS), this.#around.signal);
           continue;
         }
@@ -122,6 +173,7 @@ export class ApplyWorker {
           transaction: transactionIdText(transaction.id),
           error: failure.message,
         });
+        this.#waits = 'predecessor';
         await this.#around.standAlone(unit);
         if (this.#around.signal.aborted) throw failure;
         if (this.#around.stopping()) return null;

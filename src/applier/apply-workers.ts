@@ -1,7 +1,7 @@
 /**
  * The worker sessions of one life of an applier: opened together, given a unit each at a time, closed together.
  */
-import type { Logger } from '../base/runtime.ts';
+import { type Logger, systemClock } from '../base/runtime.ts';
 import { TableMapCache } from '../binlog/table-map-cache.ts';
 import type { PublishedEnd, RelayPosition } from '../relay/published-end.ts';
 import type { TargetFilter } from '../rules/target-filter.ts';
@@ -12,7 +12,7 @@ import { hexLiteral } from '../target/table-progress.ts';
 import { readTriggerTable } from '../target/trigger-table.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import type { ApplyUnit } from './apply-unit.ts';
-import { ApplyWorker } from './apply-worker.ts';
+import { ApplyWorker, type WorkerActivity } from './apply-worker.ts';
 import type { FilterCounters } from './filter-counters.ts';
 import type { PreparedBranches, PreparedPlace } from './prepared-branches.ts';
 import type { ReplayContext } from './replay-context.ts';
@@ -111,6 +111,13 @@ export class ApplyWorkers {
       readTransaction: (location: RelayPosition) => readStoredTransaction(relayDir, published, location),
       holdsTransaction: (place: PreparedPlace) => holdsTransaction(relayDir, published, place, place.id),
     };
+  }
+
+  /** What the busy ones are doing; the one first that stands first in the relay log. */
+  get activity(): readonly WorkerActivity[] {
+    const nowMs = systemClock.monotonicMs();
+    const busy = this.#all.map((worker) => worker.activity(nowMs)).filter((each) => each !== null);
+    return busy.sort((a, b) => a.ordinal - b.ordinal);
   }
 
   /** One of them is idle: the scheduler knows how many there are. Gives the rows that were changed; null: it was given up. */

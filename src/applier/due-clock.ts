@@ -69,12 +69,14 @@ export class SourceDueClock implements DueClock {
   }
 
   /**
-   * How long ago it was committed, as well as can be told now: for people. Null: the source's clock is not known, or says what
-   * cannot be.
+   * How long ago it was committed: for people. Null: the source's clock is not known, was just set to another time, or says what
+   * cannot be. What is only known to be over by some time would make a lag look shorter than it is.
    */
   ageMs(dated: Dated): number | null {
     const nowMs = this.#clock.monotonicMs();
-    const told = this.#told(dated) ?? this.#byNewest(dated);
+    const span = this.#spanOf(dated.location);
+    if (span?.sure === false) return null;
+    const told = span === null ? this.#byNewest(dated) : this.#told(dated);
     return told === null || told > nowMs ? null : nowMs - told;
   }
 

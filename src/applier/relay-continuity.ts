@@ -47,3 +47,11 @@ export class RelayContinuity {
     );
   }
 }
+
+/** Of the oldest relay file; see `enter`. */
+export function beginsTooLate(executed: PositionSet): MillraceError {
+  return new MillraceError('TARGET_WENT_BACK', 'the relay log does not reach back to what the target lacks', {
+    hint: 'It is fetched again from the source, from where the target stands.',
+    facts: { executed: executed.toString().slice(0, 200) },
+  });
+}

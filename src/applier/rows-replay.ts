@@ -159,6 +159,11 @@ export class RowsReplay {
     return `row events on ${database}.${table.table}`;
   }
 
+  /** Of the last rows event; null: none yet. */
+  get table(): { readonly database: string; readonly table: string } | null {
+    return this.#table;
+  }
+
   #findTable(buf: Buffer, start: number, end: number): TableMap | null {
     if (end - start < EVENT_HEADER_LENGTH + TABLE_ID_LENGTH) {
       throw new MillraceError('MALFORMED_EVENT', `a rows event of ${end - start} bytes`);

@@ -15,6 +15,7 @@ import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { MariadbGtidExtraFlag } from '../binlog/gtid-events.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import type { QueryContext, QueryEvent } from '../binlog/query-event.ts';
+import { statementHead } from '../relay/statement-text.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import { collationNames } from '../target/collations.ts';
@@ -61,6 +62,7 @@ export class StatementReplay {
   statementsRun = 0;
   statementsLeftOut = 0;
   systemStatementsLeftOut = 0;
+  #doing: string | null = null;
 
   constructor(context: ReplayContext, session: ApplySession, tx: Transaction, facts: ErrorFacts) {
     this.#context = context;
@@ -73,6 +75,11 @@ export class StatementReplay {
   /** A SET that belongs to the next statement. */
   before(statement: string): void {
     this.#before.push(statement);
+  }
+
+  /** The last statement that was begun, without its values; null: none. */
+  get doing(): string | null {
+    return this.#doing;
   }
 
   get ranDdl(): boolean {
@@ -94,6 +101,7 @@ export class StatementReplay {
     inTransaction: boolean,
   ): Promise<SourceStatement | null> {
     this.#refuseUnknown(query);
+    this.#doing = statementHead(event.buf, query.sqlStart, query.sqlEnd);
     const alter = query.statusVars.mariadbAlter?.flags ?? 0;
     const other = MariadbGtidExtraFlag.START_ALTER | MariadbGtidExtraFlag.ROLLBACK_ALTER;
     // The COMMIT ALTER carries the statement again and is the one that runs.

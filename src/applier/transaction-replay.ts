@@ -115,6 +115,12 @@ export class TransactionReplay {
     };
   }
 
+  /** What is being applied now, for people: no values. */
+  get doing(): { readonly text: string; readonly table: RowsReplay['table'] } {
+    const table = this.#rows.table;
+    return { text: (table === null ? this.#statements.doing : null) ?? this.#rows.description, table };
+  }
+
   /** @throws what stops or delays the transaction; the session is then rolled back by the caller. */
   async run(events: Iterable<EventView>): Promise<void> {
     const { ending, xid } = this.#tx;

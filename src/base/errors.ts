@@ -78,6 +78,8 @@ export const ERROR_CODES = {
   CONFIG: 'stop',
   /** What the configuration asks for is not in this version. */
   NOT_IN_THIS_VERSION: 'stop',
+  /** The address of http.listen cannot be listened on; the hint says why and what to do. */
+  HTTP_LISTEN: 'stop',
   /** What an operator asks for comes too late, or names nothing that is there; nothing was changed. */
   NOT_POSSIBLE: 'stop',
   /** Another Millrace runs on this data_dir. */

@@ -31,6 +31,7 @@ import {
   type ThreadSlot,
 } from './channel-state.ts';
 import { type ChannelWishes, type TargetWishes, targetWishes } from './control-document.ts';
+import { type DiskRoom, RoomWatch, tooLongADelay } from './disk-room.ts';
 import type { GuardAlarms } from './guard-alarms.ts';
 import { withFacts } from './log.ts';
 import { PendingAnswers } from './pending-answers.ts';
@@ -106,6 +107,8 @@ export interface ChannelSnapshot {
     readonly fresh: boolean;
   };
   readonly targets: readonly TargetSnapshot[];
+  /** Null: the disk cannot be looked at. */
+  readonly room: DiskRoom | null;
 }
 
 type ApplierAnswer = Extract<ApplierReport, { readonly type: 'frozen' | 'taken' }>;
@@ -135,6 +138,7 @@ export class Channel {
   #applierSeen: Seen<ApplierState, ApplierStatus>[];
   #everStreamed = false;
   #sourceClock: SourceClockSnapshot = NO_SOURCE_CLOCK;
+  readonly #room: RoomWatch;
   #ticker: NodeJS.Timeout | null = null;
 
   constructor(options: ChannelOptions) {
@@ -145,18 +149,24 @@ export class Channel {
     this.#config = config;
     this.#answers = config.targets.map(() => new PendingAnswers<ApplierAnswer>());
     this.#log = withFacts(options.log, { channel: config.name });
+    this.#room = new RoomWatch(options.dataDir, config.name, options.clock);
     this.#machine = newChannelMachine(config.targets.length);
     this.#appliers = config.targets.map(() => null);
     this.#applierSeen = config.targets.map(() => ({ state: { at: 'idle' }, status: null }));
   }
 
   start(): void {
+    this.#room.begin(
+      () => this.#longestDelayMs(),
+      (line) => this.#log.warn('the disk is too small for the delay', { thread: 'main', cause: line }),
+    );
     this.#input({ type: 'start' });
   }
 
   /** Resolves when every thread has finished what is in flight and is gone. */
   stop(): Promise<void> {
     this.#stopAsked = true;
+    this.#room.end();
     this.#input({ type: 'stop' });
     if (this.#machine.state.at === 'stopped') return Promise.resolve();
     return new Promise((resolve) => this.#waitingForEnd.push(resolve));
@@ -298,7 +308,18 @@ export class Channel {
         fresh: readerStatus !== null,
       },
       targets,
+      room: this.#room.room,
     };
+  }
+
+  /** A delay that the disk has no room for, in one line; null: it has, or nobody knows. */
+  tooLong(delayMs: number): string | null {
+    return tooLongADelay(this.#room.room, delayMs);
+  }
+
+  #longestDelayMs(): number {
+    const delays = this.#config.targets.map(({ name, delayMs }) => this.wishesOf(name).delayMs ?? delayMs);
+    return Math.max(0, ...delays);
   }
 
   /** What a thread that is gone is doing: nothing until an operator acts, or waiting for its next start. */

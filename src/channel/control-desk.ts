@@ -236,6 +236,12 @@ export class ControlDesk {
   async #delay(request: RequestOf<'delay'>, placed: Placed): Promise<DeskAnswer> {
     const { channel, index, target } = placed;
     const { ms } = request;
+    const tooLong = channel.tooLong(ms ?? channel.config.targets[index]!.delayMs);
+    if (tooLong !== null) {
+      throw new MillraceError('DISK_FULL', tooLong, {
+        hint: 'Nothing was changed. Put data_dir on a larger disk, or take a shorter delay.',
+      });
+    }
     const outcome = await this.#change(request, placed, { delayMs: ms }, { delay_ms: ms });
     const configured = durationText(channel.config.targets[index]!.delayMs);
     const message =

@@ -17,6 +17,16 @@ export interface LogOptions {
   /** Takes whole lines. */
   readonly write: (line: string) => void;
   readonly colour?: boolean;
+  /** Gets every entry at info and above as well, masked, whatever `level` leaves out of the log. */
+  readonly onEntry?: (entry: LogEntry) => void;
+}
+
+export interface LogEntry {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly facts: Readonly<Record<string, unknown>>;
 }
 
 const SECRET_KEY = /pass(word|wd|phrase)?$|secret|^key$|token|^sql$/i;
@@ -43,14 +53,19 @@ export function createLogger(options: LogOptions): ProcessLog {
     },
     sink,
   );
+  const say = (level: LogLevel, message: string, facts: LogFacts | undefined): void => {
+    const plain = plainFacts(facts);
+    logger[level](plain, message);
+    if (level !== 'debug') options.onEntry?.({ at: new Date().toISOString(), level, message, facts: plain });
+  };
   return {
     setLevel: (level) => {
       logger.level = level;
     },
-    debug: (message, facts) => logger.debug(plainFacts(facts), message),
-    info: (message, facts) => logger.info(plainFacts(facts), message),
-    warn: (message, facts) => logger.warn(plainFacts(facts), message),
-    error: (message, facts) => logger.error(plainFacts(facts), message),
+    debug: (message, facts) => say('debug', message, facts),
+    info: (message, facts) => say('info', message, facts),
+    warn: (message, facts) => say('warn', message, facts),
+    error: (message, facts) => say('error', message, facts),
   };
 }
 

@@ -92,7 +92,7 @@ export class Supervisor {
     const lock = await RunLock.acquire(dataDir);
     try {
       const supervisor = new Supervisor(options, lock, loadIdentity(dataDir));
-      supervisor.#control = await ControlServer.listen(dataDir, (request) => supervisor.#handle(request));
+      supervisor.#control = await ControlServer.listen(dataDir, (request) => supervisor.handle(request));
       for (const channel of supervisor.#channels) channel.start();
       supervisor.#checkStartLater();
       return supervisor;
@@ -133,7 +133,8 @@ export class Supervisor {
     void this.#reload.runForSignal((work) => this.#desk.inTurn(work));
   }
 
-  async #handle(request: ControlRequest): Promise<unknown> {
+  /** Over whatever way it came. Throws what keeps it from being carried out. */
+  async handle(request: ControlRequest): Promise<unknown> {
     switch (request.do) {
       case 'ping':
         return { pid: process.pid };

@@ -9,6 +9,9 @@ import type { EndpointOptions } from '../wire/endpoint.ts';
 import { type ChannelWishes, type TargetWishes, targetControl } from './control-document.ts';
 import { channelUuid } from './identity.ts';
 
+/** How often the source is asked where it is. */
+const HEAD_EVERY_MS = 1_000;
+
 export interface ThreadSurroundings {
   readonly relayDir: string;
   readonly published: SharedArrayBuffer;
@@ -32,6 +35,7 @@ export function readerOptions(
     replicaUuid: channelUuid(around.identity, name),
     start: source.start,
     heartbeatMs: source.heartbeatMs,
+    headEveryMs: HEAD_EVERY_MS,
     relayDir: around.relayDir,
     maxFileSize: relayLog.maxFileSize,
     syncMs: relayLog.syncMs,

@@ -1,21 +1,24 @@
 /**
  * The status as a table for people: one row per target, what is not well in words below.
  */
-import { styleText } from 'node:util';
+import { stripVTControlCharacters, styleText } from 'node:util';
 import Table from 'cli-table3';
+import { roughBytes, roughSpan } from '../base/rough-text.ts';
 import { formatDuration } from '../config/units.ts';
 import type { ChannelStatus, Status, TargetStatus } from '../observe/status.ts';
+import { lagText, printable, relayText, type Style, setText, styleOf } from './status-words.ts';
 
-type Style = 'green' | 'yellow' | 'red' | 'bold';
+/** A smaller lag is gone before anybody has read when. */
+const ETA_FROM_SECONDS = 10;
 
-const SET_LENGTH_MAX = 40;
 const GUARDS_SHOWN = 5;
 
-export function renderStatus(status: Status, colour: boolean): string {
+/** `columns`: of the window; left out: as wide as it takes. Where the table does not fit, one part stands below the other. */
+export function renderStatus(status: Status, colour: boolean, columns = Number.POSITIVE_INFINITY): string {
   const paint = (style: Style, text: string): string =>
     colour ? styleText(style, text, { validateStream: false }) : text;
   const upMs = Date.parse(status.now) - Date.parse(status.started_at);
-  const lines = [`millrace ${status.version}, pid ${status.pid}, up ${spanText(upMs / 1000)}`, ''];
+  const lines = [`millrace ${status.version}, pid ${status.pid}, up ${roughSpan(upMs / 1000)}`, ''];
   const table = new Table({
     head: ['CHANNEL', 'SOURCE', 'READER', 'RELAY LOG', 'TARGET', 'APPLIER', 'LAG', 'EXECUTED'],
     chars: NO_LINES,
@@ -36,15 +39,30 @@ export function renderStatus(status: Status, colour: boolean): string {
       ]);
     }
   }
-  lines.push(
-    ...table
-      .toString()
-      .split('\n')
-      .map((line) => line.trimEnd()),
-  );
+  const rows = table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd());
+  const fits = rows.every((row) => stripVTControlCharacters(row).length <= columns);
+  lines.push(...(fits ? rows : status.channels.flatMap((channel) => stackedChannel(channel, paint))));
   const remarks = status.channels.flatMap((channel) => remarksOf(channel));
-  if (remarks.length > 0) lines.push('', ...remarks);
+  if (remarks.length > 0) lines.push('', ...remarks.flatMap((remark) => wrapped(remark, columns)));
   return lines.join('\n');
+}
+
+/** In lines that fit, the later ones indented. */
+function wrapped(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (longer.length <= columns || line.trim() === '') line = longer;
+    else {
+      lines.push(line);
+      line = `  ${word}`;
+    }
+  }
+  return [...lines, line];
 }
 
 const NO_LINES = Object.fromEntries(
@@ -54,22 +72,49 @@ const NO_LINES = Object.fromEntries(
   ].map((place) => [place, '']),
 );
 
-function styleOf(state: string): Style {
-  if (state === 'running' || state === 'streaming') return 'green';
-  return state === 'stopped' ? 'red' : 'yellow';
+type Paint = (style: Style, text: string) => string;
+
+/** A channel for a narrow terminal: the way from the source down to the targets. */
+function stackedChannel(channel: ChannelStatus, paint: Paint): string[] {
+  const { source, reader, relay_log: relayLog } = channel;
+  return [
+    `${paint('bold', channel.name)}  ${paint(styleOf(channel.state), channel.state)}`,
+    `  ${source.host}:${source.port}  ${paint(styleOf(reader.state), reader.state)}`,
+    `  ${relayLog.file === null ? 'relay log empty' : relayText(channel)}`,
+    ...channel.targets.flatMap((target) => [
+      `  ${target.name}  ${paint(styleOf(target.state), target.state)}  ${lagText(target)}`,
+      `    ${setText(target.executed_gtid_set)}`,
+    ]),
+    '',
+  ];
 }
 
 function remarksOf(channel: ChannelStatus): string[] {
   const remarks: string[] = [];
   if (channel.state !== 'running') remarks.push(`${channel.name}: ${channel.state}`);
+  const { too_long_a_delay: tooLong } = channel.relay_log;
+  if (tooLong !== null) remarks.push(`${channel.name}: ${tooLong}`);
   if (channel.reader.reason !== null)
     remarks.push(`${channel.name}: reader: ${printable(channel.reader.reason)}`);
   for (const target of channel.targets) {
-    for (const remark of [target.reason, ...wishesText(target)]) {
+    for (const remark of [target.reason, ...wishesText(target), ...progressText(target)]) {
       if (remark !== null) remarks.push(`${channel.name}: target ${target.name}: ${printable(remark)}`);
     }
   }
+  for (const alarm of channel.alarms) remarks.push(`${channel.name}: alarm: ${printable(alarm.text)}`);
   return remarks;
+}
+
+/** What holds it up without anybody having asked for it, and when it will have caught up. */
+function progressText({ stuck, eta, lag_seconds: seconds }: TargetStatus): string[] {
+  const texts: string[] = [];
+  const told = ['paused', 'until', 'guard', 'delay', 'read_only'];
+  if (stuck !== null && !told.includes(stuck.why)) {
+    texts.push(stuck.hint === null ? stuck.text : `${stuck.text}. ${stuck.hint}`);
+  }
+  const tells = eta.text.startsWith('in ') || eta.text.startsWith('never');
+  if (tells && seconds !== null && seconds >= ETA_FROM_SECONDS) texts.push(`caught up ${eta.text}`);
+  return texts;
 }
 
 /** What operators want of a target, and what that keeps waiting. */
@@ -80,8 +125,8 @@ function wishesText(target: TargetStatus): string[] {
   if (waiting !== null) {
     const { transactions, bytes, next_id: next, next_due_seconds: due, clock_known: known } = waiting;
     const count = transactions === null ? 'transactions wait' : counted(transactions, 'transaction', 'waits');
-    const size = bytes === null ? '' : ` (${bytesText(bytes)})`;
-    const when = due === null ? '' : ` is due in ${spanText(due)}`;
+    const size = bytes === null ? '' : ` (${roughBytes(bytes)})`;
+    const when = due === null ? '' : ` is due in ${roughSpan(due)}`;
     texts.push(`${count}${size}; next: ${next}${when}`);
     if (known === false) {
       texts.push(
@@ -105,7 +150,7 @@ function guardTexts({ guards, guards_open: open }: TargetStatus): string[] {
     .filter(({ state }) => state !== 'holding')
     .map(({ id, guard, what, state, due_seconds: due }) => {
       const answer = state === 'waiting' ? '' : `, ${state}`;
-      const when = due === null ? '' : due === 0 ? ', due now' : `, due in ${spanText(due)}`;
+      const when = due === null ? '' : due === 0 ? ', due now' : `, due in ${roughSpan(due)}`;
       return `guard ${guard}: ${what} in ${id}${answer}${when}`;
     });
   if (open > shown.length) texts.push(`guards have found ${open - shown.length} more`);
@@ -116,48 +161,4 @@ function guardTexts({ guards, guards_open: open }: TargetStatus): string[] {
 function counted(count: number, noun: string, verb: string): string {
   if (count === 1) return `1 ${noun} ${verb}`;
   return `${count} ${noun}s ${verb === 'is' ? 'are' : verb.replace(/s$/, '')}`;
-}
-
-/** What a server said may hold anything: one line, no control characters. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}+/gu, ' ');
-}
-
-/** `000007:88231 (1.2 GiB)` */
-function relayText({ relay_log: { file, position, bytes } }: ChannelStatus): string {
-  if (file === null) return '-';
-  return `${file.slice(file.lastIndexOf('.') + 1)}:${position} (${bytesText(bytes)})`;
-}
-
-function bytesText(bytes: number): string {
-  let value = bytes;
-  for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {
-    if (value < 1024) return `${value >= 100 || unit === 'B' ? Math.round(value) : value.toFixed(1)} ${unit}`;
-    value /= 1024;
-  }
-  return `${value.toFixed(1)} TiB`;
-}
-
-function lagText({ lag_seconds: seconds, lag_transactions: transactions }: TargetStatus): string {
-  const time = seconds === null ? 'unknown' : spanText(seconds);
-  return transactions === null || transactions === 0 ? time : `${time}, ${transactions} transactions`;
-}
-
-/** `<0.1 s`, `0.4 s`, `12 s`, `5 min`, `3.2 h`, `8 d` */
-function spanText(seconds: number): string {
-  if (seconds > 0 && seconds < 0.05) return '<0.1 s';
-  if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800 ? `${(seconds / 3600).toFixed(1)} h` : `${Math.round(seconds / 86_400)} d`;
-}
-
-/** `3e11…:1-5021`: the UUIDs are known to whoever reads this, the numbers are what moves. */
-function setText(set: string | null): string {
-  if (set === null) return 'unknown';
-  if (set === '') return 'nothing yet';
-  const short = set
-    .replace(/\s/g, '')
-    .replace(/([0-9a-f]{4})[0-9a-f]{4}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi, '$1…');
-  return short.length <= SET_LENGTH_MAX ? short : `${short.slice(0, SET_LENGTH_MAX - 1)}…`;
 }

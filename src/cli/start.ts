@@ -8,14 +8,15 @@
  * Detached, see daemon.ts: 0 when all channels run, 3 when one is degraded or stopped, 1 when the process ended again.
  */
 import { errorLine, toPlain } from '../base/errors.ts';
-import { systemClock } from '../base/runtime.ts';
+import { type Logger, systemClock } from '../base/runtime.ts';
 import { builtThreadEntries } from '../channel/channel.ts';
 import { createLogger } from '../channel/log.ts';
 import { onSignals } from '../channel/process-signals.ts';
 import { Supervisor } from '../channel/supervisor.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, HttpConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
-import { composeStatus } from '../observe/status.ts';
+import { Observer } from '../observe/observer.ts';
+import { RecentEvents } from '../observe/recent-events.ts';
 import { isDetached, startDetached, tellParent } from './daemon.ts';
 import { programVersion } from './program-version.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
@@ -36,15 +37,26 @@ export async function start(args: StartArguments, terminal: Terminal): Promise<E
 }
 
 async function runForeground(config: Config, terminal: Terminal): Promise<ExitCode> {
+  const recent = new RecentEvents();
   const log = createLogger({
     level: config.log.level,
     format: config.log.format ?? (terminal.interactive ? 'pretty' : 'json'),
     write: terminal.out,
     colour: terminal.colour,
+    onEntry: (entry) => recent.add(entry),
   });
   const version = programVersion();
   const startedWallMs = systemClock.wallMs();
   let supervisor: Supervisor | null = null;
+  let http: { close(): Promise<void> } | null = null;
+  const observer = new Observer({
+    look: async () => (supervisor === null ? [] : supervisor.snapshots()),
+    version,
+    startedWallMs,
+    clock: systemClock,
+    log,
+    recent,
+  });
   let stopAsked = false;
   const removeSignals = onSignals(
     log,
@@ -64,13 +76,11 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
       clock: systemClock,
       readAgain: () => loadConfig(config.file, terminal.env),
       setLogLevel: (level) => log.setLevel(level),
-      compose: (channels) => {
-        const nowWallMs = systemClock.wallMs();
-        const nowMs = systemClock.monotonicMs();
-        return composeStatus(channels, { version, pid: process.pid, startedWallMs, nowWallMs, nowMs });
-      },
+      compose: (channels) => observer.compose(channels),
     });
+    observer.start();
     if (stopAsked) supervisor.stop();
+    else if (config.http !== null) http = await serveHttp(config.http, observer, supervisor, log);
     const { exitCode, failures } = await supervisor.ended;
     for (const failure of failures) terminal.err(`millrace: ${failure}\n`);
     if (failures.length > 0) tellParent(failures);
@@ -80,6 +90,25 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
     if (isDetached()) tellParent([errorLine(toPlain(error))]);
     throw error;
   } finally {
+    observer.stop();
+    await http?.close();
     removeSignals();
+  }
+}
+
+/** Throws HTTP_LISTEN; the channels are then stopped. Loaded only where it is used: nobody else waits for it. */
+async function serveHttp(
+  config: HttpConfig,
+  observer: Observer,
+  supervisor: Supervisor,
+  log: Logger,
+): Promise<{ close(): Promise<void> }> {
+  try {
+    const { listenHttp } = await import('../observe/http-service.ts');
+    return await listenHttp(config, observer, (request) => supervisor.handle(request), log);
+  } catch (error) {
+    supervisor.stop();
+    await supervisor.ended;
+    throw error;
   }
 }

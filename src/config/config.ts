@@ -4,6 +4,7 @@
  */
 import type { GuardRules } from '../rules/guard-rules.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
+import type { ListenAddress } from './listen-address.ts';
 import type { Secret } from './secret.ts';
 
 export type TlsMode = 'disabled' | 'preferred' | 'required' | 'verify_ca' | 'verify_identity';
@@ -76,12 +77,22 @@ export interface LogConfig {
   readonly format: 'json' | 'pretty' | null;
 }
 
+export interface HttpConfig {
+  readonly listen: ListenAddress;
+  /** What the page's buttons and POST requests must show; null: they are off. */
+  readonly token: Secret | null;
+  /** Names beside addresses and localhost by which it may be called. */
+  readonly allowedHosts: readonly string[];
+}
+
 export interface Config {
   /** The file as it was named. */
   readonly file: string;
   /** Absolute. */
   readonly dataDir: string;
   readonly log: LogConfig;
+  /** Null: off. */
+  readonly http: HttpConfig | null;
   readonly channels: readonly ChannelConfig[];
   /** Things that work and should not be so, each with its place in the file. */
   readonly warnings: readonly string[];

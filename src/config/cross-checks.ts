@@ -5,7 +5,7 @@
 import type { ConfigPath, ConfigProblem } from './config.ts';
 import { checkGuards } from './guard-checks.ts';
 import { checkRules } from './rule-checks.ts';
-import type { RawChannel, RawConfig, RawEndpoint, RawTarget } from './schema.ts';
+import type { RawChannel, RawConfig, RawEndpoint, RawHttp, RawTarget } from './schema.ts';
 
 /** A problem that still lacks its line: the loader knows where a path stands. */
 export interface PathProblem {
@@ -26,12 +26,7 @@ export function crossChecks(config: RawConfig): PathProblem[] {
     problems.push({ code: 'NOT_IN_THIS_VERSION', path, message });
   };
 
-  if (config.http?.listen !== undefined) {
-    later(
-      ['http', 'listen'],
-      'the status page is not in this version; remove the key and use `millrace status --json`',
-    );
-  }
+  if (config.http !== undefined) checkHttp(config.http, wrong);
   if (config.channels.length === 0) wrong(['channels'], 'needs at least one channel');
 
   const names = new Map<string, number>();
@@ -57,6 +52,19 @@ export function crossChecks(config: RawConfig): PathProblem[] {
     }
   }
   return problems;
+}
+
+function checkHttp(http: RawHttp, wrong: Report): void {
+  const given = (['token', 'token_file'] as const).find((key) => http[key] !== undefined);
+  if (http.listen === undefined && (given !== undefined || http.allowed_hosts.length > 0)) {
+    wrong(
+      ['http', given ?? 'allowed_hosts'],
+      'nothing is served without http.listen; give it an address and a port, or remove this key',
+    );
+  }
+  if (http.token !== undefined && http.token_file !== undefined) {
+    wrong(['http', 'token_file'], 'token is given as well; keep one of the two');
+  }
 }
 
 type Report = (path: ConfigPath, message: string) => void;

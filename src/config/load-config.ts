@@ -8,10 +8,17 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { TargetRules } from '../rules/target-rules.ts';
-import type { ChannelConfig, Config, ConfigPath, ConfigProblem, EndpointConfig } from './config.ts';
+import type {
+  ChannelConfig,
+  Config,
+  ConfigPath,
+  ConfigProblem,
+  EndpointConfig,
+  HttpConfig,
+} from './config.ts';
 import { fileErrorText, problemLine, problemsError, readConfigText } from './config-file.ts';
 import { crossChecks, type PathProblem } from './cross-checks.ts';
-import { configSchema, type RawConfig, type RawEndpoint, type RawTarget } from './schema.ts';
+import { configSchema, type RawConfig, type RawEndpoint, type RawHttp, type RawTarget } from './schema.ts';
 import { Secret } from './secret.ts';
 import { type Environment, YamlSource } from './yaml-source.ts';
 
@@ -91,6 +98,18 @@ class SecretFiles {
     return resolve(this.#base, path);
   }
 
+  requireToken(token: string, path: ConfigPath): void {
+    // Of a file that cannot be read something was said already.
+    if (this.#problems.some((problem) => problem.path.join('.') === path.join('.'))) return;
+    if (token.length < TOKEN_LENGTH_MIN || !/^[\x21-\x7e]*$/.test(token)) {
+      this.#problems.push({
+        code: 'CONFIG',
+        path,
+        message: `a token has at least ${TOKEN_LENGTH_MIN} characters, printable ASCII without blanks; make one with \`openssl rand -hex 24\``,
+      });
+    }
+  }
+
   read(file: string, path: ConfigPath, secret: boolean): string {
     try {
       const stat = statSync(this.resolve(file));
@@ -113,11 +132,15 @@ class SecretFiles {
   }
 }
 
+/** Whoever has the token decides what is applied: it must not be guessed. */
+const TOKEN_LENGTH_MIN = 16;
+
 function build(file: string, raw: RawConfig, files: SecretFiles): Omit<Config, 'warnings'> {
   return {
     file,
     dataDir: files.resolve(raw.data_dir),
     log: raw.log,
+    http: buildHttp(raw.http, files),
     channels: raw.channels.map((channel, index): ChannelConfig => {
       const path = ['channels', index];
       return {
@@ -153,6 +176,15 @@ function build(file: string, raw: RawConfig, files: SecretFiles): Omit<Config, '
       };
     }),
   };
+}
+
+function buildHttp(raw: RawHttp | undefined, files: SecretFiles): HttpConfig | null {
+  if (raw?.listen === undefined) return null;
+  const { listen, token, token_file: file, allowed_hosts: allowedHosts } = raw;
+  const path = ['http', file === undefined ? 'token' : 'token_file'];
+  const text = file === undefined ? token : files.read(file, path, true).trim();
+  if (text !== undefined) files.requireToken(text, path);
+  return { listen, token: text === undefined ? null : new Secret(text), allowedHosts };
 }
 
 /** What is wrong with a rule was said by the cross-checks, and this object is then thrown away. */

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import type { Guard } from '../rules/guard-rules.ts';
 import { CHANGE_KINDS } from '../rules/target-rules.ts';
 import type { TlsMode } from './config.ts';
+import { type ListenAddress, parseListenAddress } from './listen-address.ts';
 import { nearMiss } from './near-miss.ts';
 import { parseDuration, parseSize, UnitError } from './units.ts';
 
@@ -309,13 +310,37 @@ const channel = strictObject({
   targets: z.array(target),
 });
 
+const listen = field((value): ListenAddress => {
+  const address = parseListenAddress(typeof value === 'number' ? String(value) : nonEmptyText(value));
+  if (address === null) {
+    throw new FieldError('expected an address and a port, like 127.0.0.1:9104 or [::1]:9104');
+  }
+  return address;
+});
+
+const allowedHost = field((value): string => {
+  const result = nonEmptyText(value).toLowerCase();
+  if (!/^[a-z0-9]([a-z0-9._-]{0,251}[a-z0-9])?$/.test(result)) {
+    throw new FieldError('expected a host name alone, like millrace.internal');
+  }
+  return result;
+});
+
+const http = strictObject({
+  listen: listen.optional(),
+  token: field(text).optional(),
+  token_file: field(nonEmptyText).optional(),
+  allowed_hosts: z.array(allowedHost).default([]),
+});
+export type RawHttp = z.output<typeof http>;
+
 export const configSchema = strictObject({
   data_dir: field(nonEmptyText),
   log: strictObject({
     level: oneOf('debug', 'info', 'warn', 'error').default('info'),
     format: oneOf('json', 'pretty').nullable().default(null),
   }).default({ level: 'info', format: null }),
-  http: strictObject({ listen: field(nonEmptyText).optional() }).optional(),
+  http: http.optional(),
   channels: z.array(channel),
 });
 

@@ -6,12 +6,26 @@
  */
 import type { ApplierState } from '../applier/applier-messages.ts';
 import { errorLine, type PlainError } from '../base/errors.ts';
-import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
 import type { ChannelSnapshot, TargetSnapshot } from '../channel/channel.ts';
-import type { ReaderState } from '../reader/reader-messages.ts';
+import { tooLongADelay } from '../channel/disk-room.ts';
+import type { ReaderState, ReaderStatus } from '../reader/reader-messages.ts';
+import { type Eta, etaOf } from './catching-up.ts';
+import {
+  headUnknown,
+  missing,
+  type ReaderLags,
+  readerLags,
+  type SourceHeadView,
+  sourceHead,
+  type TargetLags,
+  targetLags,
+} from './freshness.ts';
+import type { ChannelHistory } from './history.ts';
+import type { RecentEvent } from './recent-events.ts';
+import { type Stuck, stuckOn } from './stuck.ts';
 import { type GuardsView, guardsView } from './guard-status.ts';
-import { lagSeconds } from './lag.ts';
 import { heldUp, type TargetWishesStatus, targetWishesStatus } from './target-wishes.ts';
+import type { Alarm } from './watchdog.ts';
 
 export interface Status {
   readonly version: string;
@@ -20,6 +34,8 @@ export interface Status {
   readonly started_at: string;
   readonly now: string;
   readonly channels: readonly ChannelStatus[];
+  /** What happened lately, newest first. */
+  readonly recent: readonly RecentEvent[];
 }
 
 export type ChannelStateName = 'starting' | 'running' | 'degraded' | 'stopped';
@@ -34,13 +50,51 @@ export interface ChannelStatus {
     readonly port: number;
     readonly server_uuid: string | null;
     readonly server_version: string | null;
+    /** What delays and lags are counted by; null: it was not read yet. */
+    readonly clock: SourceClockView | null;
+    /** Where the source is, as it says itself; null: not known, and `head_unknown` says why. */
+    readonly head: SourceHeadView | null;
+    readonly head_unknown: string | null;
   };
   readonly reader: ReaderView;
-  readonly relay_log: { readonly file: string | null; readonly position: number; readonly bytes: number };
+  readonly relay_log: RelayLogView;
   readonly targets: readonly TargetStatus[];
+  /** What looks well and is not. */
+  readonly alarms: readonly Alarm[];
 }
 
-export interface ReaderView {
+export interface SourceClockView {
+  /** The source's wall clock minus ours, when it was last read. */
+  readonly offset_seconds: number;
+  readonly error_seconds: number;
+  readonly age_seconds: number;
+  /** How often it was set to another time while we looked. */
+  readonly steps: number;
+}
+
+export interface RelayLogView {
+  readonly file: string | null;
+  readonly position: number;
+  readonly bytes: number;
+  /** On the disk of data_dir; null: unknown. */
+  readonly free_bytes: number | null;
+  /** How fast the relay log grows, by the source's timestamps; null: it holds too little to tell. */
+  readonly bytes_per_second: number | null;
+  /** How long a delay the disk has room for; null: unknown. */
+  readonly holds_seconds: number | null;
+  /** A target's delay does not fit on the disk: a sentence; null: nothing says so. */
+  readonly too_long_a_delay: string | null;
+}
+
+export interface LastError {
+  /** One line: message, facts, remedy. */
+  readonly last_error: string | null;
+  readonly last_error_code: string | null;
+  /** The same in its parts. */
+  readonly last_error_detail: Pick<PlainError, 'message' | 'hint' | 'facts'> | null;
+}
+
+export interface ReaderView extends LastError {
   readonly state: 'idle' | 'connecting' | 'streaming' | 'paused' | 'backing-off' | 'stopping' | 'stopped';
   readonly reason: string | null;
   readonly retrieved_gtid_set: string | null;
@@ -48,11 +102,15 @@ export interface ReaderView {
   readonly source_position: number;
   readonly transactions_received: number;
   readonly bytes_received: number;
-  readonly last_error: string | null;
-  readonly last_error_code: string | null;
+  readonly lag: ReaderLags;
+  /** Since the last byte came from the source; null: none came yet. */
+  readonly contact_seconds: number | null;
+  /** Over the last ten seconds; null: not known yet. */
+  readonly transactions_per_second: number | null;
+  readonly bytes_per_second: number | null;
 }
 
-export interface TargetStatus extends TargetWishesStatus, GuardsView {
+export interface TargetStatus extends TargetWishesStatus, GuardsView, LastError {
   readonly name: string;
   readonly host: string;
   readonly port: number;
@@ -68,8 +126,15 @@ export interface TargetStatus extends TargetWishesStatus, GuardsView {
   readonly transactions_applied: number;
   readonly rows_applied: number;
   readonly filtered: FilteredView;
-  readonly last_error: string | null;
-  readonly last_error_code: string | null;
+  readonly lag: TargetLags;
+  readonly eta: Eta;
+  /** Over the last ten seconds; null: not known yet. */
+  readonly transactions_per_second: number | null;
+  readonly rows_per_second: number | null;
+  /** What the busy workers are at; the first one is what the others wait for. */
+  readonly busy: readonly BusyWorker[];
+  /** Null: it gets on. */
+  readonly stuck: Stuck | null;
 }
 
 /** What the target's rules have left out since this process was started; see applier/filter-counters.ts. */
@@ -80,6 +145,31 @@ export interface FilteredView {
   readonly system_statements_skipped: number;
 }
 
+export interface BusyWorker {
+  readonly worker: number;
+  /** Of its session on the target. */
+  readonly connection: number;
+  readonly transaction: string;
+  /** No values. */
+  readonly doing: string;
+  readonly for_seconds: number;
+  readonly attempt: number;
+}
+
+/** What one look does not tell: kept from look to look by the observer. */
+export interface ChannelMemory {
+  readonly history: ChannelHistory;
+  readonly alarms: readonly Alarm[];
+}
+
+export interface StatusMemory {
+  readonly recent: readonly RecentEvent[];
+  /** By name. */
+  readonly channels: ReadonlyMap<string, ChannelMemory>;
+}
+
+export const NOTHING_REMEMBERED: StatusMemory = { recent: [], channels: new Map() };
+
 export interface StatusFacts {
   readonly version: string;
   readonly pid: number;
@@ -89,21 +179,35 @@ export interface StatusFacts {
   readonly nowMs: number;
 }
 
-export function composeStatus(channels: readonly ChannelSnapshot[], facts: StatusFacts): Status {
+export function composeStatus(
+  channels: readonly ChannelSnapshot[],
+  facts: StatusFacts,
+  memory: StatusMemory = NOTHING_REMEMBERED,
+): Status {
   return {
     version: facts.version,
     pid: facts.pid,
     started_at: new Date(facts.startedWallMs).toISOString(),
     now: new Date(facts.nowWallMs).toISOString(),
-    channels: channels.map((channel) => composeChannel(channel, facts)),
+    channels: channels.map((channel) => {
+      return composeChannel(channel, facts, memory.channels.get(channel.name));
+    }),
+    recent: memory.recent,
   };
 }
 
-function composeChannel(snapshot: ChannelSnapshot, facts: StatusFacts): ChannelStatus {
+function composeChannel(
+  snapshot: ChannelSnapshot,
+  facts: StatusFacts,
+  memory: ChannelMemory | undefined,
+): ChannelStatus {
   const nowMs = facts.nowWallMs;
   const { reader } = snapshot;
   const status = reader.status;
-  const targets = snapshot.targets.map((target) => composeTarget(snapshot, target, facts));
+  const targets = snapshot.targets.map((target, index) => {
+    return composeTarget(snapshot, target, index, facts, memory);
+  });
+  const alarms = memory?.alarms ?? [];
   const view: ReaderView = {
     state: reader.state.at,
     reason: readerReason(snapshot, nowMs),
@@ -112,39 +216,72 @@ function composeChannel(snapshot: ChannelSnapshot, facts: StatusFacts): ChannelS
     source_position: status?.sourcePosition ?? 0,
     transactions_received: status?.transactionsReceived ?? 0,
     bytes_received: status?.bytesReceived ?? 0,
+    lag: readerLags(snapshot, facts.nowMs),
+    contact_seconds:
+      status?.contactAtMs == null ? null : Math.max(0, Math.round(facts.nowMs - status.contactAtMs)) / 1000,
+    transactions_per_second: memory?.history.rate((sample) => sample.transactions) ?? null,
+    bytes_per_second: memory?.history.rate((sample) => sample.bytes) ?? null,
     ...errorFields(causeOf(reader.state) ?? status?.lastError ?? null),
   };
-  const state = channelState(snapshot, targets);
+  const state = channelState(snapshot, targets, alarms);
   return {
     name: snapshot.name,
     state,
-    reason: state === 'running' ? null : channelReason(snapshot, view, targets),
+    reason: state === 'running' ? null : channelReason(snapshot, view, targets, alarms),
     source: {
       host: snapshot.host,
       port: snapshot.port,
       server_uuid: status?.source.serverUuid ?? null,
       server_version: status?.source.serverVersion ?? null,
+      clock: sourceClockView(status, facts.nowMs),
+      head: sourceHead(snapshot),
+      head_unknown: headUnknown(snapshot),
     },
     reader: view,
-    relay_log: {
-      file: status?.relayFile ?? null,
-      position: status?.relayPosition ?? 0,
-      bytes: status?.relayBytes ?? 0,
-    },
+    relay_log: relayLogView(snapshot, status),
     targets,
+    alarms,
   };
 }
 
-function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, facts: StatusFacts): TargetStatus {
+function sourceClockView(status: ReaderStatus | null, nowMs: number): SourceClockView | null {
+  const clock = status?.sourceClock ?? null;
+  if (clock === null) return null;
+  return {
+    offset_seconds: clock.offsetMs / 1000,
+    error_seconds: Math.round(clock.errorMs * 1000) / 1e6,
+    age_seconds: Math.max(0, Math.round(nowMs - clock.readAtMs)) / 1000,
+    steps: clock.steps,
+  };
+}
+
+function relayLogView({ room, targets }: ChannelSnapshot, status: ReaderStatus | null): RelayLogView {
+  const longest = Math.max(0, ...targets.map(({ wishes, delayMs }) => wishes.delayMs ?? delayMs));
+  return {
+    file: status?.relayFile ?? null,
+    position: status?.relayPosition ?? 0,
+    bytes: status?.relayBytes ?? 0,
+    free_bytes: room?.freeBytes ?? null,
+    bytes_per_second: room?.bytesPerSecond == null ? null : Math.round(room.bytesPerSecond),
+    holds_seconds: room?.holdsMs == null ? null : Math.round(room.holdsMs / 1000),
+    too_long_a_delay: tooLongADelay(room, longest),
+  };
+}
+
+function composeTarget(
+  snapshot: ChannelSnapshot,
+  target: TargetSnapshot,
+  index: number,
+  facts: StatusFacts,
+  memory: ChannelMemory | undefined,
+): TargetStatus {
   const { status } = target;
-  const reader = snapshot.reader;
-  const observed = target.fresh && reader.fresh && reader.state.at === 'streaming';
-  const lag =
-    status === null || reader.status === null
-      ? null
-      : lagSeconds({ ...status, ...reader.status, observed }, facts.nowMs);
+  const lag = targetLags(snapshot, target, facts.nowMs);
+  const history = memory?.history;
   const held = target.state.at === 'running' ? heldUp(target) : null;
-  const behind = lagTransactions(snapshot.machine.kind, status?.executed, reader.status?.retrieved);
+  const behind =
+    lag.applied.transactions ??
+    missing(snapshot.machine.kind, status?.executed, snapshot.reader.status?.retrieved);
   return {
     name: target.name,
     host: target.host,
@@ -157,10 +294,21 @@ function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, facts:
     workers: status?.workers ?? target.workers,
     ...targetWishesStatus(target, behind),
     ...guardsView(target),
-    lag_seconds: lag,
+    lag_seconds: lag.total.seconds,
     lag_transactions: behind,
     transactions_applied: status?.transactionsApplied ?? 0,
     rows_applied: status?.rowsApplied ?? 0,
+    lag,
+    eta: etaOf({
+      lagSeconds: lag.total.seconds,
+      backlogBytes: lag.total.bytes ?? lag.applied.bytes,
+      drainRate: history?.drainRate(index) ?? null,
+      kept: held?.state ?? (status?.gate.is === 'due' ? 'delayed' : null),
+    }),
+    transactions_per_second: history?.rate((sample) => sample.targets[index]?.transactions) ?? null,
+    rows_per_second: history?.rate((sample) => sample.targets[index]?.rows) ?? null,
+    busy: target.fresh ? busyWorkers(status) : [],
+    stuck: target.fresh && status !== null ? stuckOn(status) : null,
     filtered: {
       transactions_filtered: status?.filtered.transactions ?? 0,
       statements_filtered: status?.filtered.statements ?? 0,
@@ -171,23 +319,23 @@ function composeTarget(snapshot: ChannelSnapshot, target: TargetSnapshot, facts:
   };
 }
 
-/** Transactions in the relay log that the target does not have; null: unknown. */
-function lagTransactions(
-  kind: PositionKind | null,
-  executed: string | null | undefined,
-  retrieved: string | undefined,
-): number | null {
-  if (kind === null || executed === null || executed === undefined || retrieved === undefined) return null;
-  const missing = parsePositionSet(kind, executed).missingFrom(parsePositionSet(kind, retrieved));
-  return missing === null ? null : Number(missing);
+function busyWorkers(status: TargetSnapshot['status']): BusyWorker[] {
+  return (status?.activity ?? []).map(({ worker, connection, transaction, doing, ageMs, attempt }) => {
+    return { worker, connection, transaction, doing, for_seconds: Math.round(ageMs) / 1000, attempt };
+  });
 }
 
-function channelState(snapshot: ChannelSnapshot, views: readonly TargetStatus[]): ChannelStateName {
+function channelState(
+  snapshot: ChannelSnapshot,
+  views: readonly TargetStatus[],
+  alarms: readonly Alarm[],
+): ChannelStateName {
   const { machine, reader, targets } = snapshot;
   const states = [reader.state, ...targets.map((target) => target.state)];
   if (machine.state.at === 'stopped' || states.every((state) => state.at === 'stopped')) return 'stopped';
   const kept = views.some(({ state }) => state === 'paused' || state === 'held');
   if (machine.resyncCause !== null || kept || states.some((state) => isTrouble(state))) return 'degraded';
+  if (alarms.length > 0) return 'degraded';
   const running = reader.state.at === 'streaming' && targets.every((target) => target.state.at === 'running');
   return running ? 'running' : 'starting';
 }
@@ -207,12 +355,14 @@ function channelReason(
   snapshot: ChannelSnapshot,
   reader: ReaderView,
   targets: readonly TargetStatus[],
+  alarms: readonly Alarm[],
 ): string | null {
   const { resyncCause } = snapshot.machine;
   if (resyncCause !== null) return `fetching the relay log again: ${errorLine(resyncCause)}`;
   if (reader.state !== 'streaming' && reader.reason !== null) return `reader: ${reader.reason}`;
   const target = targets.find(({ state, reason }) => state !== 'running' && reason !== null);
-  return target === undefined ? null : `target ${target.name}: ${target.reason}`;
+  if (target !== undefined) return `target ${target.name}: ${target.reason}`;
+  return alarms[0]?.text ?? null;
 }
 
 function readerReason(snapshot: ChannelSnapshot, nowMs: number): string | null {
@@ -268,12 +418,11 @@ function causeOf(state: ReaderState | ApplierState): PlainError | null {
   return state.at === 'backing-off' || state.at === 'stopped' ? state.cause : null;
 }
 
-function errorFields(error: PlainError | null): {
-  last_error: string | null;
-  last_error_code: string | null;
-} {
+function errorFields(error: PlainError | null): LastError {
   return {
     last_error: error === null ? null : errorLine(error),
     last_error_code: error?.code ?? null,
+    last_error_detail:
+      error === null ? null : { message: error.message, hint: error.hint, facts: error.facts },
   };
 }

@@ -20,6 +20,7 @@ import {
 import { loadSourceClock, saveSourceClock, sourceClockPath } from '../relay/source-clock-file.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import { ClockProbe } from './clock-probe.ts';
+import type { SourceClockStatus } from './reader-messages.ts';
 
 const READ_EVERY_MS = 1_000;
 /** What only confirms what the file says is written this often. */
@@ -76,13 +77,16 @@ export class ClockKeeper {
     this.#tell();
   }
 
-  get snapshot(): SourceClockSnapshot {
-    return this.#known.snapshot();
-  }
-
-  /** Steps of the source's clock since this process began. */
-  get steps(): number {
-    return this.#known.steps;
+  /** Null: it was not read yet. */
+  get status(): SourceClockStatus | null {
+    const { reading, provisional } = this.#known.snapshot();
+    if (reading === null || provisional) return null;
+    return {
+      offsetMs: offsetToWallMs(reading),
+      errorMs: (reading.highMs - reading.lowMs) / 2,
+      readAtMs: reading.atMs,
+      steps: this.#known.steps,
+    };
   }
 
   mark(): LogMark {
@@ -139,12 +143,19 @@ export class ClockKeeper {
     this.learn(null, { ...mark, doubtful: mark.doubtful || asked?.doubtful === true });
   }
 
+  /** The relay log was opened, and ends where it ends. */
+  opened(): void {
+    this.#known.cutBack(this.#options.end());
+    this.#tell();
+  }
+
   /** The relay log was emptied. */
   restart(): void {
     this.#newest = null;
     this.#before = null;
     this.#doubtful = false;
     this.#known.restart();
+    this.#tell();
   }
 
   /** Resolves when what is known is in the file. Never rejects. */
@@ -196,6 +207,6 @@ export class ClockKeeper {
 }
 
 /** The source's wall clock minus ours: for people. */
-export function offsetToWallMs({ atMs, lowMs, highMs, wallMs }: ClockReading): number {
+function offsetToWallMs({ atMs, lowMs, highMs, wallMs }: ClockReading): number {
   return Math.round(atMs + (lowMs + highMs) / 2 - wallMs);
 }

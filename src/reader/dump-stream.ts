@@ -22,6 +22,7 @@ import { PacketReader } from '../wire/packet-framing.ts';
 import { connectionLost } from '../wire/wire-error.ts';
 import { EventIntake, type SourceMark } from './event-intake.ts';
 import type { ReadySource } from './source-handshake.ts';
+import { Unsynced } from './unsynced.ts';
 
 export interface DumpStreamOptions {
   readonly writer: RelayLogWriter;
@@ -59,12 +60,14 @@ export class DumpStream {
   #lastByteMs = 0;
   #silentLooks = 0;
   #contactWallMs: number | null = null;
+  #provenMs: number | null = null;
   #bytes = 0;
   #announced = false;
   #progressed = false;
   /** Transactions when the last arrival was told. */
   #told = 0;
 
+  readonly unsynced = new Unsynced();
   #syncing = false;
   #syncTimer: NodeJS.Timeout | undefined;
   #syncStartedMs = Number.NEGATIVE_INFINITY;
@@ -106,6 +109,16 @@ export class DumpStream {
 
   get caughtUp(): boolean {
     return this.#intake.caughtUp;
+  }
+
+  /** Monotonic: when a heartbeat last named exactly our position; null: never. */
+  get provenMs(): number | null {
+    return this.#provenMs;
+  }
+
+  /** A transaction is being received. */
+  get inTransaction(): boolean {
+    return this.#intake.openTransaction !== null;
   }
 
   /** Wall time of the last byte. */
@@ -169,6 +182,8 @@ export class DumpStream {
     try {
       this.#packets.push(chunk);
       writer.publish();
+      this.unsynced.published(this.#intake.transactions, this.#lastByteMs);
+      if (this.#intake.caughtUp) this.#provenMs = this.#lastByteMs;
     } catch (error) {
       this.#fail(this.#located(error));
       return;
@@ -197,7 +212,11 @@ export class DumpStream {
   // -- fdatasync and acknowledgements --------------------------------------------------------------------------------
 
   #syncByPolicy(): void {
-    if (this.#syncing || this.#finish === null || !this.#needsSync()) return;
+    if (this.#syncing || this.#finish === null) return;
+    if (!this.#needsSync()) {
+      this.unsynced.allDurable();
+      return;
+    }
     const dueMs = this.#syncStartedMs + this.#options.syncMs - this.#options.clock.monotonicMs();
     if (dueMs <= 0 || this.#intake.ackWanted) {
       this.#sync();
@@ -221,6 +240,7 @@ export class DumpStream {
     this.#syncing = true;
     this.#syncStartedMs = this.#options.clock.monotonicMs();
     this.#bytesAtSync = this.#bytes;
+    this.unsynced.syncBegins();
     // Its event was published before, so this sync covers it.
     const ack = this.#intake.takeAck();
     this.#options.writer.sync().then(
@@ -231,6 +251,7 @@ export class DumpStream {
 
   #synced(ack: SourceMark | null): void {
     this.#syncing = false;
+    this.unsynced.synced();
     if (this.#finish === null) return;
     if (ack !== null) this.#source.socket.write(semiSyncAck(ack.file, ack.position));
     if (this.#paused) {

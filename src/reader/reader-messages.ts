@@ -5,6 +5,7 @@ import type { PlainError } from '../base/errors.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
 import type { SourceClockSnapshot } from '../relay/source-clock.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
+import type { HeadView } from './source-head.ts';
 
 export type SourceStart =
   | { readonly at: 'auto' }
@@ -21,6 +22,8 @@ export interface ReaderOptions {
   readonly start: SourceStart;
   /** Heartbeat period asked from the source; the watchdog gives up after 3 periods of silence (at least 10 s). */
   readonly heartbeatMs: number;
+  /** How often the source is asked where it is, in a connection of its own; null: never. */
+  readonly headEveryMs: number | null;
   readonly relayDir: string;
   /** Soft limit: a file is closed after the transaction that passes it. */
   readonly maxFileSize: number;
@@ -97,6 +100,20 @@ export interface ReaderStatus {
   readonly heartbeatMs: number;
   /** What is known about the source's clock; null: it was not read yet. */
   readonly sourceClock: SourceClockStatus | null;
+  /** Where the source is, as it says itself beside the dump; null: not known, and `headUnknown` says why. */
+  readonly head: HeadView | null;
+  readonly headUnknown: string | null;
+  /** So long ago the source had nothing that is not received: the newest proof; null: never known. */
+  readonly proofAgeMs: number | null;
+  /** At most so long something that the source has is missing in the relay log; null: nothing is known to be. */
+  readonly missingAgeMs: number | null;
+  /** Published in the relay log and not on disk yet. */
+  readonly unsynced: {
+    readonly transactions: number;
+    readonly bytes: number;
+    /** Of the oldest; null: nothing waits. */
+    readonly ageMs: number | null;
+  };
 }
 
 export interface SourceClockStatus {

@@ -11,12 +11,15 @@
  */
 import { hostname } from 'node:os';
 import { MillraceError, type PlainError, toPlain } from '../base/errors.ts';
-import { type Clock, type LogFacts, type Logger, sleep } from '../base/runtime.ts';
+import { type Clock, type Logger, sleep } from '../base/runtime.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
+import type { RelayLogWriter } from '../relay/relay-log-writer.ts';
 import { openConnection, type WireConnection } from '../wire/connection.ts';
-import { ClockKeeper, offsetToWallMs } from './clock-keeper.ts';
+import { ClockKeeper } from './clock-keeper.ts';
 import { DumpStream } from './dump-stream.ts';
+import type { SourcePlace } from './head-samples.ts';
+import { portLogger } from './port-logger.ts';
 import {
   initialReader,
   type ReaderEffect,
@@ -26,17 +29,12 @@ import {
   type ReaderPolicy,
   stepReader,
 } from './reader-machine.ts';
-import type {
-  ReaderCommand,
-  ReaderOptions,
-  ReaderReport,
-  ReaderStatus,
-  SourceClockStatus,
-} from './reader-messages.ts';
+import type { ReaderCommand, ReaderOptions, ReaderReport, ReaderStatus } from './reader-messages.ts';
 import { RelayLogHolder } from './relay-log-holder.ts';
 import type { ReplicaIdentity } from './replica-identity.ts';
 import { readSourceFacts, type SourceFacts } from './source-facts.ts';
 import { discoverKind, prepareDump } from './source-handshake.ts';
+import { SourceHead } from './source-head.ts';
 
 export interface ReaderRim {
   readonly post: (report: ReaderReport) => void;
@@ -53,6 +51,8 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 const CLOSE_TIMEOUT_MS = 1_500;
 const PURGE_EVERY_MS = 60_000;
 const NOWHERE = { fileNumber: 0, offset: 0 };
+/** Of a set that is logged: the beginning tells which one it is. */
+const LOGGED_SET_MAX = 400;
 
 export class Reader {
   readonly #options: ReaderOptions;
@@ -82,6 +82,8 @@ export class Reader {
   #contactMs: number | null = null;
   #contactAtMs: number | null = null;
   #commitMs: number | null = null;
+  /** Null: the source is not to be asked. */
+  readonly #head: SourceHead | null;
 
   constructor(options: ReaderOptions, rim: ReaderRim) {
     this.#options = options;
@@ -108,6 +110,8 @@ export class Reader {
       replicaUuid: options.replicaUuid,
       reportHost: hostname(),
     };
+    const { endpoint, headEveryMs: everyMs } = options;
+    this.#head = everyMs === null ? null : new SourceHead({ endpoint, everyMs, clock: rim.clock });
   }
 
   begin(): void {
@@ -171,19 +175,40 @@ export class Reader {
       contactMs: stream?.contactMs ?? this.#contactMs,
       contactAtMs: stream?.contactAtMs ?? this.#contactAtMs,
       heartbeatMs: this.#options.heartbeatMs,
-      sourceClock: this.#sourceClock(),
+      sourceClock: this.#time.status,
+      ...this.#freshness(),
     };
   }
 
-  #sourceClock(): SourceClockStatus | null {
-    const { reading, provisional } = this.#time.snapshot;
-    if (reading === null || provisional) return null;
+  #freshness(): Pick<ReaderStatus, 'head' | 'headUnknown' | 'proofAgeMs' | 'missingAgeMs' | 'unsynced'> {
+    const { writer } = this.#relay;
+    const stream = this.#stream;
+    const place = this.#receivedPlace();
+    const set = writer?.retrieved ?? null;
+    if (stream?.provenMs != null) this.#head?.proven(stream.provenMs);
+    const { position, durable } = writer ?? {};
+    const sameFile = position !== undefined && position.fileNumber === durable?.fileNumber;
     return {
-      offsetMs: offsetToWallMs(reading),
-      errorMs: (reading.highMs - reading.lowMs) / 2,
-      readAtMs: reading.atMs,
-      steps: this.#time.steps,
+      head: this.#head?.view(place) ?? null,
+      headUnknown: this.#head === null ? 'not asked' : this.#head.unknown,
+      ...(this.#head?.ages({ place, set }) ?? { proofAgeMs: null, missingAgeMs: null }),
+      unsynced: {
+        transactions: stream?.unsynced.transactions ?? 0,
+        // A file is durable as a whole before the next one begins.
+        bytes: sameFile ? position.offset - durable!.offset : 0,
+        ageMs: stream?.unsynced.ageMs(this.#rim.clock.monotonicMs()) ?? null,
+      },
     };
+  }
+
+  /** The end of the last whole transaction, in the source's files; the dump's own word reaches over what it leaves out. */
+  #receivedPlace(): SourcePlace | null {
+    const stream = this.#stream;
+    if (stream?.sourceFile != null && !stream.inTransaction) {
+      return { file: stream.sourceFile, position: stream.sourcePosition };
+    }
+    const { writer } = this.#relay;
+    return writer?.sourceFile == null ? null : { file: writer.sourceFile, position: writer.sourcePosition };
   }
 
   // -- the machine ---------------------------------------------------------------------------------------------------
@@ -205,6 +230,7 @@ export class Reader {
         this.#pursuit = this.#pursuit.then(() => this.#pursue(effect.goal));
         return;
       case 'part':
+        this.#head?.stop('the reader is paused');
         this.#attempt.abort();
         this.#stream?.stop();
         return;
@@ -226,6 +252,8 @@ export class Reader {
 
   #failure(error: MillraceError): ReaderInput {
     this.#lastError = toPlain(error);
+    // The account may be allowed one connection only: it belongs to the dump.
+    this.#head?.stop('the dump is down');
     const { clock, random } = this.#rim;
     return { type: 'failed', error: this.#lastError, nowMs: clock.wallMs(), random: random() };
   }
@@ -276,12 +304,18 @@ export class Reader {
 
   async #kindOfRelayLog(): Promise<PositionKind | null> {
     try {
-      return (await this.#relay.open()).kind;
+      return (await this.#openRelayLog()).kind;
     } catch (error) {
       if (!(error instanceof MillraceError) || error.code !== 'RELAY_CORRUPT') throw error;
       this.#log.warn('the relay log cannot be recovered', { cause: error.message, ...error.facts });
       return null;
     }
+  }
+
+  async #openRelayLog(): Promise<RelayLogWriter> {
+    const writer = await this.#relay.open();
+    this.#time.opened();
+    return writer;
   }
 
   async #withConnection<T>(
@@ -305,7 +339,7 @@ export class Reader {
   }
 
   async #readOn(signal: AbortSignal): Promise<void> {
-    const writer = await this.#relay.open();
+    const writer = await this.#openRelayLog();
     const source = await this.#withConnection(signal, (connection, facts) => {
       return prepareDump(connection, facts, {
         identity: this.#identity,
@@ -333,9 +367,10 @@ export class Reader {
           server_id: source.serverId,
           tls: source.tls,
           semi_sync: source.semiSync,
-          from: source.base.toString(),
+          from: source.base.toString().slice(0, LOGGED_SET_MAX),
         });
         this.#time.streams(source.facts.serverId);
+        this.#head?.follow(source.kind, source.facts.serverUuid ?? `${source.peer.host}:${source.peer.port}`);
         this.#input({ type: 'streaming', nowMs: this.#rim.clock.wallMs() });
       },
       onArrival: (newest, wentBack) => this.#time.arrival(newest, wentBack),
@@ -368,6 +403,7 @@ export class Reader {
 
   async #close(): Promise<void> {
     this.#attempt.abort();
+    this.#head?.stop('the reader has stopped');
     clearInterval(this.#purgeTimer);
     this.#stream?.stop();
     const kept = this.#time.close();
@@ -456,12 +492,4 @@ function asMillraceError(error: unknown): MillraceError {
   return new MillraceError('INTERNAL', text, {
     hint: 'This is a fault in Millrace: please report it with this text.',
   });
-}
-
-function portLogger(post: (report: ReaderReport) => void): Logger {
-  const at =
-    (level: 'debug' | 'info' | 'warn' | 'error') =>
-    (message: string, facts: LogFacts = {}): void =>
-      post({ type: 'log', level, message, facts });
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

@@ -313,6 +313,11 @@ export class RelayLogWriter {
       this.#attempt(() => this.#files.begin(before, origin, fde, this.#buffer)),
       origin.sourcePosition,
     );
+    this.#log.info('relay log file begins', {
+      file: this.#file!.name,
+      source_file: origin.sourceFile,
+      source_position: origin.sourcePosition,
+    });
     if (before === null) return;
     before.retire();
     if (before.transactions === 0) this.#attempt(() => this.#files.discard([before.number]));

@@ -65,6 +65,8 @@ export interface ClockSpan {
   readonly committedByMs: number;
   /** Null: the timestamps of these transactions tell nothing. */
   readonly offsetMs: number | null;
+  /** No step is near: the commit is as told, not only by then. */
+  readonly sure: boolean;
 }
 
 /** What the appliers get. */
@@ -111,6 +113,8 @@ const DRIFT_MS_MAX = 5;
 const SPREAD_MS_MAX = 5;
 /** A span whose lowest offset is further below the newest one than this is bounded by its arrival instead. */
 const AMBIGUOUS_MS = 250;
+/** What arrives so soon after its commit is not from a backlog. */
+const LIVE_MS = 2_000;
 /** Rounding, and what clocks drift between a reading and an arrival soon after it. */
 const SLACK_MS = 2;
 export const SPANS_MAX = 512;
@@ -125,6 +129,8 @@ export class SourceClock {
     readonly old: ClockReading;
     readonly end: RelayPosition | undefined;
   } | null = null;
+  /** It was set back, and nothing has come since that was just committed: what comes may be from before. */
+  #fellBack = false;
   /** Steps of the source's clock seen by this process. */
   steps = 0;
 
@@ -152,13 +158,16 @@ export class SourceClock {
     const stepped = this.#note(reading);
     if (stepped) this.steps += 1;
     const lowMs = Math.min(beforeMs, this.#lowest());
-    this.#confirm(lowMs);
-    const ambiguous = stepped || this.#newest().lowMs - lowMs > AMBIGUOUS_MS;
+    if (stepped && this.#newest().lowMs < beforeMs) this.#fellBack = true;
+    const ambiguous = stepped || this.#fellBack || this.#newest().lowMs - lowMs > AMBIGUOUS_MS;
+    this.#confirm(lowMs, ambiguous);
     const { newest } = mark;
     const byNewest = newest?.exact && !mark.doubtful ? newest.commitMs - lowMs : Number.POSITIVE_INFINITY;
     this.#close(mark, Math.min(reading.atMs, byNewest), lowMs, { confirmed: true, sealed: ambiguous });
     this.#reading = reading;
-    if (newest !== null) this.#leaveBehind(newest);
+    if (newest === null) return;
+    this.#leaveBehind(newest);
+    if (newest.arrivedMs - (newest.commitMs - this.#newest().lowMs) < LIVE_MS) this.#fellBack = false;
   }
 
   /** It could not be read; all up to `mark` has arrived by `nowMs`. */
@@ -172,10 +181,28 @@ export class SourceClock {
     return regime !== undefined && newest.commitMs > newest.arrivedMs + regime.highMs + DRIFT_MS_MAX;
   }
 
+  /** The relay log ends at `end`: what is known of places behind it (lost in a power cut, thrown away) is about nothing. */
+  cutBack(end: RelayPosition): void {
+    if (end.fileNumber === 0) {
+      this.restart();
+      return;
+    }
+    for (
+      let last = this.#spans.at(-1);
+      last !== undefined && isBefore(end, last.end);
+      last = this.#spans.at(-1)
+    ) {
+      const before = this.#spans.at(-2);
+      if (before !== undefined && !isBefore(before.end, end)) this.#spans.pop();
+      else last.end = end;
+    }
+  }
+
   /** The relay log is emptied and will hold old transactions again: any regime may have been theirs. */
   restart(): void {
     let lowMs = this.#lowest();
     for (const span of this.#spans) if (span.lowMs !== null) lowMs = Math.min(lowMs, span.lowMs);
+    this.#spans.length = 0;
     const oldest = this.#regimes[0];
     if (oldest === undefined || lowMs >= oldest.lowMs) return;
     this.#regimes.unshift({ lowMs, highMs: lowMs, untilMs: 0 });
@@ -183,8 +210,8 @@ export class SourceClock {
 
   snapshot(): SourceClockSnapshot {
     return {
-      spans: this.#spans.map(({ end, committedByMs, lowMs, confirmed }) => {
-        return { end, committedByMs, offsetMs: confirmed ? lowMs : null };
+      spans: this.#spans.map(({ end, committedByMs, lowMs, confirmed, sealed }) => {
+        return { end, committedByMs, offsetMs: confirmed ? lowMs : null, sure: confirmed && !sealed };
       }),
       reading: this.#reading,
       provisional: this.#moved !== null,
@@ -242,11 +269,12 @@ export class SourceClock {
 
   // ---- spans
 
-  #confirm(lowMs: number): void {
+  #confirm(lowMs: number, ambiguous: boolean): void {
     for (let index = this.#spans.length - 1; index >= 0; index--) {
       const span = this.#spans[index]!;
       if (span.confirmed) return;
       span.confirmed = true;
+      span.sealed = ambiguous || span.lowMs === null;
       if (span.lowMs !== null) span.lowMs = Math.min(span.lowMs, lowMs);
       if (span.lowMs !== null) span.topMs = span.lowMs;
     }

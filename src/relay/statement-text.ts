@@ -33,3 +33,15 @@ function masked(text: string): string {
   const literal = LITERAL.exec(text.slice(after));
   return literal === null ? text : text.slice(0, after + literal.index) + MASK;
 }
+
+/** Where a statement's first value could begin. */
+const FIRST_VALUE = /['"(=@]|\bVALUES?\b|\bSET\b|\bSELECT\b|\b0x|\b[xb](?=')/i;
+const HEAD_CHARACTERS_MAX = 120;
+
+/** What a statement does to which object, without any value: `ALTER TABLE shop.orders ADD COLUMN note varchar`. */
+export function statementHead(buf: Buffer, start: number, end: number): string {
+  const text = statementText(buf, start, end, HEAD_CHARACTERS_MAX).replace(/\/\*.*?(\*\/|$)/g, ' ');
+  const value = FIRST_VALUE.exec(text);
+  const head = (value === null ? text : text.slice(0, value.index)).replace(/\s+/g, ' ').trim();
+  return head === '' ? 'a statement' : head;
+}

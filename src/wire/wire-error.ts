@@ -9,6 +9,7 @@
 import type { ErrorCode } from '../base/errors.ts';
 import { type Action, MillraceError } from '../base/errors.ts';
 import { ByteDecoder } from '../binlog/byte-decoder.ts';
+import { withoutValues } from './server-text.ts';
 
 /** Who is on the other side, for messages. */
 export interface Peer {
@@ -327,5 +328,6 @@ export function connectionLost(peer: Peer, reason: string, cause?: unknown): Mil
 function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
   const clean = text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim();
-  return clean.length > 600 ? `${clean.slice(0, 600)}…` : clean;
+  const shown = withoutValues(clean);
+  return shown.length > 600 ? `${shown.slice(0, 600)}…` : shown;
 }

@@ -65,6 +65,7 @@ async function runTask(task: Task): Promise<void> {
     replicaUuid: 'c0ffee00-0000-4000-8000-000000004242',
     start: { at: 'auto' },
     heartbeatMs: 10_000,
+    headEveryMs: 1_000,
     relayDir: task.relayDir,
     maxFileSize: 1024 ** 3,
     syncMs: 100,

@@ -4,9 +4,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ApplierOptions, ExecutedIds } from '../../src/applier/applier-messages.ts';
-import { ApplierRun, type RunCounters } from '../../src/applier/applier-run.ts';
+import { ApplierRun } from '../../src/applier/applier-run.ts';
 import { noneFiltered } from '../../src/applier/filter-counters.ts';
 import type { GuardMatch } from '../../src/applier/guard-scout.ts';
+import type { RunCounters } from '../../src/applier/run-counters.ts';
 import { NO_CONTROL } from '../../src/applier/target-control.ts';
 import { type MillraceError, toPlain } from '../../src/base/errors.ts';
 import { type LogFacts, silentLogger } from '../../src/base/runtime.ts';

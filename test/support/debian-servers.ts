@@ -1,19 +1,19 @@
 /**
  * Debian's server packages, unpacked into the cache folder: no root, nothing installed, nothing changed on the machine.
  *
- * A private apt (own lists, own empty status, own cache) verifies the archive's signatures as usual, downloads the
- * packages with the libraries they need, and dpkg-deb unpacks them side by side. The programs run through the unpacked
- * loader and C library, so the machine's own release does not matter. The mirror is the machine's own one.
+ * The packages come with the libraries they need (debian-packages.ts). The programs run through the unpacked loader and C
+ * library, so the machine's own release does not matter.
  *
  * <cache>/servers/debian-<flavour>-<suite>/root    the unpacked tree; appears by rename, so it is whole or absent
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fetchDebianPackages } from './debian-packages.ts';
 import { withFileLock } from './file-lock.ts';
 import { type Installation, parseVersion, programNames } from './installation.ts';
 import { findOnPath, hasBootstrapFiles } from './installed-servers.ts';
 import { LocalServer } from './local-server.ts';
-import { mustRun, runProgram } from './program.ts';
+import { mustRun } from './program.ts';
 import { cacheFolder } from './repository.ts';
 import { type Flavour, type ServerProvider, type ServerWish, versionMatches } from './server-provider.ts';
 import type { Program } from './test-server.ts';
@@ -60,7 +60,15 @@ export const debianServers: ServerProvider = {
     const root = join(folder, 'root');
     if (!existsSync(root)) {
       await withFileLock(join(folder, 'lock'), async () => {
-        if (!existsSync(root)) await fetchPackages(source, folder, root);
+        if (existsSync(root)) return;
+        await fetchDebianPackages({
+          suite: source.suite,
+          packages: source.packages,
+          needed: (name) => NEEDED.test(name),
+          folder,
+          root,
+          label: 'servers',
+        });
       });
     }
     const build = await installation(source, folder, root);
@@ -85,83 +93,6 @@ function pickSource(wish: ServerWish): Source | null {
           versionMatches(source.expected, wish.version)),
     ) ?? null
   );
-}
-
-async function fetchPackages(source: Source, folder: string, root: string): Promise<void> {
-  const mirror = await machineMirror();
-  const started = Date.now();
-  const apt = join(folder, 'apt');
-  for (const part of ['etc', 'state/lists/partial', 'cache/archives/partial']) {
-    mkdirSync(join(apt, part), { recursive: true });
-  }
-  writeFileSync(join(apt, 'status'), '');
-  const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
-  const signedBy = existsSync(keyring) ? `[signed-by=${keyring}] ` : '';
-  writeFileSync(join(apt, 'etc/sources.list'), `deb ${signedBy}${mirror} ${source.suite} main\n`);
-  const configuration = join(apt, 'apt.conf');
-  writeFileSync(
-    configuration,
-    [
-      `Dir::Etc::sourcelist "${apt}/etc/sources.list";`,
-      'Dir::Etc::sourceparts "-"; Dir::Etc::preferences "-"; Dir::Etc::preferencesparts "-";',
-      `Dir::State "${apt}/state"; Dir::State::status "${apt}/status"; Dir::Cache "${apt}/cache";`,
-      'APT::Install-Recommends "false"; APT::Sandbox::User "root"; Acquire::Languages "none";',
-      'Acquire::Retries "3"; Acquire::http::Timeout "60"; Dpkg::Use-Pty "false";',
-    ].join('\n'),
-  );
-  const env = { ...process.env, APT_CONFIG: configuration, LC_ALL: 'C' };
-  note(`fetching ${source.packages.join(', ')} of Debian ${source.suite} (once)`);
-  await mustRun('apt-get', ['update', '-q', '--error-on=any'], { env });
-  const plan = await mustRun('apt-get', ['install', '-y', '-q', '--print-uris', ...source.packages], { env });
-  const archives = [...plan.matchAll(/^'[^']+' ([^_ ]+)_\S+\.deb \d+ /gm)].map((match) => match[1] ?? '');
-  const wanted = archives.filter((name) => source.packages.includes(name) || NEEDED.test(name));
-  const downloads = join(apt, 'downloads');
-  mkdirSync(downloads, { recursive: true });
-  await mustRun('apt-get', ['download', '-q', ...wanted], { env, cwd: downloads });
-
-  const unpacking = `${root}.unpacking`;
-  rmSync(unpacking, { recursive: true, force: true });
-  mkdirSync(unpacking);
-  for (const archive of readdirSync(downloads))
-    await mustRun('dpkg-deb', ['-x', join(downloads, archive), unpacking]);
-  renameSync(unpacking, root);
-  rmSync(apt, { recursive: true, force: true });
-  note(
-    `${source.flavour} of Debian ${source.suite} is unpacked, ${((Date.now() - started) / 1000).toFixed(1)} s`,
-  );
-}
-
-/** The Debian mirror that this machine's apt is configured with; MILLRACE_DEBIAN_MIRROR names another one. */
-async function machineMirror(): Promise<string> {
-  const named = process.env.MILLRACE_DEBIAN_MIRROR;
-  if (named !== undefined) return named;
-  const targets = await runProgram('apt-get', [
-    'indextargets',
-    '--format',
-    '$(REPO_URI)',
-    'Created-By: Packages',
-  ]);
-  const candidates = targets.stdout.split('\n').concat(aptSourceFiles().match(/https?:\/\/[^\s\]]+/g) ?? []);
-  const mirror = candidates.map((line) => line.trim()).find((line) => /\/debian\/?$/.test(line));
-  if (mirror === undefined) {
-    throw new Error(
-      "this machine's apt knows no Debian mirror; set MILLRACE_DEBIAN_MIRROR to one (a URL ending in /debian)",
-    );
-  }
-  return mirror;
-}
-
-function aptSourceFiles(): string {
-  const parts = '/etc/apt/sources.list.d';
-  const files = [
-    '/etc/apt/sources.list',
-    ...(existsSync(parts) ? readdirSync(parts).map((name) => join(parts, name)) : []),
-  ];
-  return files
-    .filter((file) => existsSync(file))
-    .flatMap((file) => readFileSync(file, 'utf8').split('\n'))
-    .filter((line) => !line.startsWith('#'))
-    .join('\n');
 }
 
 async function installation(source: Source, folder: string, root: string): Promise<Installation> {
@@ -217,8 +148,4 @@ function findLoader(libraries: readonly string[]): string {
     if (name !== undefined) return join(folder, name);
   }
   throw new Error('the unpacked C library has no loader');
-}
-
-function note(text: string): void {
-  process.stderr.write(`servers: ${text}\n`);
 }

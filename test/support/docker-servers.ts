@@ -105,6 +105,7 @@ class ContainerServer implements TestServer {
     version: string,
     options: StartOptions,
   ): Promise<TestServer> {
+    if (options.env !== undefined) throw new Error('a server in a container has no environment of ours');
     const folder = temporaryFolder(options.name);
     const server = new ContainerServer(image, flavour, version, folder, await freePort(), options);
     mkdirSync(server.datadir, { recursive: true });

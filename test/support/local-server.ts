@@ -52,9 +52,9 @@ export class LocalServer implements TestServer {
   readonly pluginDir: string | null;
   readonly #installation: Installation;
   readonly #folder: string;
-  readonly #env: Readonly<Record<string, string>>;
   #port: number;
   #args: readonly string[];
+  readonly #env: NodeJS.ProcessEnv;
   #process: ChildProcess | null = null;
   #connections: RootConnections;
 
@@ -67,9 +67,9 @@ export class LocalServer implements TestServer {
     this.datadir = options.datadir ?? join(folder, 'data');
     this.#installation = installation;
     this.#folder = folder;
-    this.#env = options.env ?? {};
     this.#port = port;
     this.#args = options.args;
+    this.#env = options.env ?? {};
     this.#connections = new RootConnections(this.host, port);
   }
 

@@ -56,6 +56,7 @@ export class ReaderRun {
       replicaUuid: '5e6a7b80-0000-4000-8000-00000000beef',
       start: { at: 'auto' },
       heartbeatMs: 300,
+      headEveryMs: null,
       relayDir: this.relayDir,
       maxFileSize: 2 ** 30,
       syncMs: 100,

@@ -23,7 +23,8 @@ export interface StartOptions {
   /** Kept after the server stops; filled when empty. Undefined: a temporary one. */
   readonly datadir?: string | undefined;
   readonly name: string;
-  readonly env?: Readonly<Record<string, string>>;
+  /** Added to the environment of the process; not for a server in a container. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
 }
 
 /** Something that can start servers of one flavour and version. */

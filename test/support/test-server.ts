@@ -58,7 +58,7 @@ export interface ServerOptions {
   readonly datadir?: string;
   readonly name?: string;
   /** Variables of the server's process beside ours; a container has none of them. */
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 const PROVIDERS = [dockerServers, installedServers, debianServers] as const;
@@ -75,7 +75,7 @@ export async function startServer(options: ServerOptions): Promise<TestServer> {
   return (await build).start({
     args: options.args ?? [],
     datadir: options.datadir,
+    env: options.env,
     name: options.name ?? options.flavour,
-    env: options.env ?? {},
   });
 }

@@ -19,14 +19,6 @@ function candidate(name: string, committedMs: number | null = NOON): Candidate {
   };
 }
 
-/** A source whose clock is ours. */
-function dueAt(nowMs: number): DueClock {
-  return {
-    dueInMs: ({ commitMicros }, delayMs) =>
-      commitMicros === null ? 0 : Math.max(0, Number(commitMicros) / 1000 + delayMs - nowMs),
-  };
-}
-
 interface World {
   readonly control?: Partial<TargetControl>;
   readonly rules?: Partial<AdmissionRules>;
@@ -49,6 +41,14 @@ function admission({ control, rules, nowMs = NOON, passed = [], scout, kind = 'g
       isUntilPassed: () => passed.includes(untilId),
     },
   );
+}
+
+/** As if source and target had one clock. */
+function dueAt(nowMs: number): DueClock {
+  return {
+    dueInMs: ({ commitMicros }, delayMs) =>
+      Math.max(0, Number((commitMicros ?? 0n) / 1000n) + delayMs - nowMs),
+  };
 }
 
 /** What a guard's scout says that has passed everything but `unseen`, and found something in `found`. */

@@ -255,8 +255,30 @@ describe('a delayed transaction', () => {
     // From the future, as far as is known.
     expect(last()).toBeNull();
     world.look();
+    // It was committed by now; since when is not known.
+    expect(last()).toBeNull();
+    second();
+    second();
     expect(last()).toBeGreaterThanOrEqual(0);
     expect(last()).toBeLessThan(10);
+  });
+
+  test('has an age that is never below the truth, whatever was set while we were away', () => {
+    world.look();
+    second();
+    world.goOffline();
+    world.commit();
+    world.pass(5 * HOUR);
+    world.stepSource(-HOUR);
+    world.goOnline();
+    world.deliver();
+    world.look();
+    const backlog = world.received.at(-1)!;
+    const age = world.due.ageMs(backlog);
+    if (age !== null) expect(age).toBeGreaterThanOrEqual(5 * HOUR);
+    second();
+    second();
+    expect(world.due.ageMs(world.received.at(-1)!)).toBeLessThan(2);
   });
 
   test('whole seconds of a statement count from their end', () => {
@@ -344,6 +366,36 @@ describe('a delayed transaction', () => {
       }),
       { numRuns: 400 },
     );
+  });
+
+  test('in a relay log that begins anew is not taken for what stood there before', () => {
+    world.look();
+    for (let i = 0; i < 3; i++) second();
+    world.pass(60_000);
+    // The operator removed the files, and what is known of the clock stayed.
+    world.clock.cutBack({ fileNumber: 0, offset: 0 });
+    world.received.length = 0;
+    world.commit();
+    world.deliver();
+    const [first] = world.received as [Committed];
+    expect(world.lateMs(first, DELAY)).toBeGreaterThanOrEqual(0);
+    world.look();
+    expect(world.lateMs(first, DELAY)).toBeGreaterThanOrEqual(0);
+    expect(world.lateMs(first, DELAY)).toBeLessThan(2);
+  });
+
+  test('behind what a power cut left of the relay log is not taken for what was lost', () => {
+    world.look();
+    for (let i = 0; i < 3; i++) second();
+    world.received.length = 15;
+    world.clock.cutBack(world.end);
+    world.pass(60_000);
+    world.commit();
+    world.deliver();
+    world.look();
+    expect(worst().early).toBeLessThan(EXACT_MS);
+    expect(worst().late).toBeLessThan(2);
+    expect(world.clock.snapshot().spans.every(({ end }) => end.offset <= world.end.offset)).toBe(true);
   });
 
   test('what is kept does not grow with steps, losses and time', () => {

@@ -20,6 +20,7 @@ import { Supervisor } from '../../../src/channel/supervisor.ts';
 import { loadConfig } from '../../../src/config/load-config.ts';
 import { temporaryFolder } from '../../support/repository.ts';
 import { relayLogOf } from './relay-log-of.ts';
+import { relayLogOf as growingRelayLog } from './relay-log-of-commits.ts';
 
 const ENTRIES = {
   reader: new URL('./threads/scripted-reader.mjs', import.meta.url),
@@ -118,6 +119,24 @@ async function begin(text: string, folder = temporaryFolder('desk'), readerIs = 
 }
 
 const refused = (code: string, message: string) => ({ code, message: expect.stringContaining(message) });
+
+describe('a delay at run time', () => {
+  test('of years on a disk that holds less is refused in one line, and nothing is done', async () => {
+    const folder = temporaryFolder('desk');
+    const begun = 1_700_000_000;
+    await growingRelayLog(relayDirectory(join(folder, 'data'), 'c0'), [
+      { seconds: begun, bytes: 20 * 1024 ** 2 },
+      { seconds: begun + 601, bytes: 1000 },
+    ]);
+    const desk = await begin(yaml(), folder);
+    await expect(desk.ask({ do: 'delay', target: 't0', ms: 3650 * 86_400_000 })).rejects.toMatchObject(
+      refused('DISK_FULL', 'the disk does not hold a delay of 3650d: at 34.'),
+    );
+    expect(desk.wishes().delayMs).toBeNull();
+    await desk.ask({ do: 'delay', target: 't0', ms: 60_000 });
+    expect(desk.wishes().delayMs).toBe(60_000);
+  });
+});
 
 describe('what an operator says of a target', () => {
   test('is on the disk and in the audit log before it is answered, and holds after a restart', async () => {

@@ -40,6 +40,7 @@ async function events(args: readonly string[], closed = () => false) {
     },
     colour: false,
     interactive: false,
+    window: () => null,
     env: {},
     closed,
   });

@@ -37,6 +37,7 @@ async function find(args: readonly string[], closed = () => false) {
     },
     colour: false,
     interactive: false,
+    window: () => null,
     env: {},
     closed,
   });

@@ -32,6 +32,7 @@ async function run(args: string, env: Record<string, string> = {}) {
     },
     colour: false,
     interactive: false,
+    window: () => null,
     env,
     closed: () => false,
   });

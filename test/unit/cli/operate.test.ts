@@ -32,6 +32,7 @@ async function run(...args: readonly string[]) {
     },
     colour: false,
     interactive: false,
+    window: () => null,
     env: {},
     closed: () => false,
   });

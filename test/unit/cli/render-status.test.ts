@@ -147,3 +147,35 @@ test('what operators want, and what waits for it, stands below', () => {
     'orders: target standby: 1 transaction is to be skipped',
   ]);
 });
+
+test('in a narrow window one part stands below the other, and what is not well is wrapped', () => {
+  const activity = [
+    {
+      worker: 3,
+      connection: 42,
+      transaction: 'x:7',
+      ordinal: 0,
+      ageMs: 12_000,
+      attempt: 1,
+      doing: 'row events on shop.orders',
+      table: null,
+      waits: null,
+    },
+  ];
+  const status = composeStatus([snapshot({ target: { activity, inFlight: 1 } })], FACTS);
+  expect(renderStatus(status, false, 48)).toBe(
+    [
+      'millrace 0.1.0, pid 4711, up 90 s',
+      '',
+      'orders  running',
+      '  db1:3306  streaming',
+      '  000007:88231 (1.2 GiB)',
+      '  standby  running  0 s',
+      '    3e11…:1-5021',
+      '',
+      '',
+      'orders: target standby: worker 3 has been at row',
+      '  events on shop.orders for 12 s',
+    ].join('\n'),
+  );
+});

@@ -55,6 +55,38 @@ const BAD: readonly (readonly [what: string, text: string, line: string])[] = [
     'data_dir: d\nchannels: [shop]\n',
     'config.yaml:2:12: channels[0]: expected a map of keys and values',
   ],
+  [
+    'an address without a port',
+    config({ top: 'http: { listen: "127.0.0.1" }\n' }),
+    'config.yaml:13:17: http.listen: expected an address and a port, like 127.0.0.1:9104 or [::1]:9104',
+  ],
+  [
+    'a token that could be guessed',
+    config({ top: 'http: { listen: "127.0.0.1:9104", token: hunter2 }\n' }),
+    'config.yaml:13:42: http.token: a token has at least 16 characters, printable ASCII without blanks; make one with `openssl rand -hex 24`',
+  ],
+  [
+    'two tokens',
+    config({
+      top: 'http: { listen: "127.0.0.1:9104", token: 0123456789abcdef, token_file: config.yaml }\n',
+    }),
+    'config.yaml:13:72: http.token_file: token is given as well; keep one of the two',
+  ],
+  [
+    'a token file that is not there',
+    config({ top: 'http: { listen: "127.0.0.1:9104", token_file: nowhere }\n' }),
+    'config.yaml:13:47: http.token_file: nowhere: no such file',
+  ],
+  [
+    'a token for nothing',
+    config({ top: 'http: { token: 0123456789abcdef }\n' }),
+    'config.yaml:13:16: http.token: nothing is served without http.listen; give it an address and a port, or remove this key',
+  ],
+  [
+    'a URL among the host names',
+    config({ top: 'http: { listen: "127.0.0.1:9104", allowed_hosts: ["http://a/"] }\n' }),
+    'config.yaml:13:51: http.allowed_hosts[0]: expected a host name alone, like millrace.internal',
+  ],
   ['an empty file', '', 'config.yaml:1:1: expected a map with the keys data_dir and channels'],
   [
     'a list as the whole file',
@@ -328,11 +360,6 @@ const NOT_YET: readonly (readonly [what: string, text: string, line: string])[] 
     'mode sql',
     config({ target: 'mode: sql' }),
     'config.yaml:13:15: channels[0].targets[0].mode: mode sql is not in this version; use auto or binlog',
-  ],
-  [
-    'the status page',
-    config({ top: 'http: { listen: "127.0.0.1:9104" }\n' }),
-    'config.yaml:13:17: http.listen: the status page is not in this version; remove the key and use `millrace status --json`',
   ],
 ];
 

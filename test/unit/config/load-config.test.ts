@@ -33,10 +33,11 @@ describe('a valid configuration', () => {
     for (const name of ['ca', 'cert', 'key'])
       writeFileSync(join(folder, 'tls', name), `${name} in PEM\n`, { mode: 0o600 });
     writeFileSync(join(folder, 'apply-password'), 'from a file\n', { mode: 0o600 });
+    writeFileSync(join(folder, 'http-token'), '0123456789abcdef\n', { mode: 0o600 });
     const config = loadConfig(
       write(`data_dir: /var/lib/millrace
 log: { level: debug, format: pretty }
-http: {}
+http: { listen: "[::1]:9104", token_file: http-token, allowed_hosts: [Millrace.internal] }
 channels:
   - name: orders
     source:
@@ -78,6 +79,11 @@ channels:
       ENV,
     );
     const [orders, billing] = config.channels;
+    expect(config.http).toMatchObject({
+      listen: { host: '::1', port: 9104 },
+      allowedHosts: ['millrace.internal'],
+    });
+    expect(config.http?.token?.reveal()).toBe('0123456789abcdef');
     expect(orders?.source.endpoint.tls).toMatchObject({
       mode: 'verify_identity',
       ca: 'ca in PEM\n',
@@ -94,6 +100,22 @@ channels:
     expect(orders?.targets[0]).toMatchObject({ progress: 'table', workers: 16, commitOrder: 'source' });
     expect(billing?.source.start).toEqual({ at: 'position', file: 'binlog.000007', position: 4 });
     expect(config.warnings).toEqual([]);
+  });
+
+  test.each([
+    ['"127.0.0.1:9104"', '127.0.0.1', 9104],
+    ['9104', '127.0.0.1', 9104],
+    ['":9104"', '127.0.0.1', 9104],
+    ['"0.0.0.0:80"', '0.0.0.0', 80],
+    ['localhost:9104', 'localhost', 9104],
+  ])('http.listen: %s is %s, port %d', (listen, host, port) => {
+    const config = loadConfig(write(`${EIGHT_LINES}http: { listen: ${listen} }\n`), ENV);
+    expect(config.http).toEqual({ listen: { host, port }, token: null, allowedHosts: [] });
+  });
+
+  test('without http.listen nothing is served', () => {
+    expect(loadConfig(write(EIGHT_LINES), ENV).http).toBeNull();
+    expect(loadConfig(write(`${EIGHT_LINES}http: {}\n`), ENV).http).toBeNull();
   });
 
   test('it is frozen to the bottom', () => {

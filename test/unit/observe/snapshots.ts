@@ -24,7 +24,17 @@ export function error(code: ErrorCode, message: string, hint: string | null = nu
   return { code, action: ERROR_CODES[code], message, hint, facts: {} };
 }
 
+const GIB = 1024 ** 3;
+/** For 28 hours. */
+export const ROOM = {
+  freeBytes: 99 * GIB,
+  heldBytes: GIB,
+  bytesPerSecond: 1024 ** 2,
+  holdsMs: 100 * 1024 * 1000,
+};
+
 export interface Wish {
+  readonly room?: ChannelSnapshot['room'];
   readonly machine?: Partial<ChannelMachine>;
   readonly readerState?: ReaderState;
   readonly reader?: Partial<ReaderStatus> | null;
@@ -63,6 +73,7 @@ export function snapshot(wish: Wish = {}): ChannelSnapshot {
         status: wish.target === null ? null : { ...applierStatus(targetState), ...wish.target },
       },
     ],
+    room: wish.room === undefined ? ROOM : wish.room,
   };
 }
 
@@ -84,6 +95,17 @@ function readerStatus(state: ReaderState): ReaderStatus {
     heartbeatMs: 1000,
     contactAtMs: UPTIME - 300,
     sourceClock: { offsetMs: 0, errorMs: 0.2, readAtMs: UPTIME - 500, steps: 0 },
+    head: {
+      file: 'binlog.000042',
+      position: 1234,
+      executed: `${UUID}:1-5021`,
+      ageMs: 400,
+      bytesAhead: 0,
+    },
+    headUnknown: null,
+    proofAgeMs: 300,
+    missingAgeMs: null,
+    unsynced: { transactions: 0, bytes: 0, ageMs: null },
   };
 }
 
@@ -105,6 +127,9 @@ function applierStatus(state: ApplierState): ApplierStatus {
     lastAgeMs: null,
     lastAppliedAtMs: null,
     neededFile: 7,
+    pendingBytes: 0,
+    activity: [],
+    stuck: null,
     gate: { is: 'open' },
     untilReached: false,
     waiting: null,

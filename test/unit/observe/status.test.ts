@@ -21,7 +21,15 @@ describe('the status', () => {
           name: 'orders',
           state: 'running',
           reason: null,
-          source: { host: 'db1', port: 3306, server_uuid: UUID, server_version: '9.7.4' },
+          source: {
+            host: 'db1',
+            port: 3306,
+            server_uuid: UUID,
+            server_version: '9.7.4',
+            clock: { offset_seconds: 0, error_seconds: 0.0002, age_seconds: 0.5, steps: 0 },
+            head: { file: 'binlog.000042', position: 1234, gtid_set: `${UUID}:1-5021`, age_seconds: 0.4 },
+            head_unknown: null,
+          },
           reader: {
             state: 'streaming',
             reason: null,
@@ -30,10 +38,26 @@ describe('the status', () => {
             source_position: 1234,
             transactions_received: 5021,
             bytes_received: 1_288_000_000,
+            lag: {
+              received: { seconds: 0, transactions: 0, bytes: 0 },
+              durable: { seconds: 0, transactions: 0, bytes: 0 },
+            },
+            contact_seconds: 0.3,
+            transactions_per_second: null,
+            bytes_per_second: null,
             last_error: null,
             last_error_code: null,
+            last_error_detail: null,
           },
-          relay_log: { file: 'relay-bin.000007', position: 88_231, bytes: 1_288_490_188 },
+          relay_log: {
+            file: 'relay-bin.000007',
+            position: 88_231,
+            bytes: 1_288_490_188,
+            free_bytes: 106_300_440_576,
+            bytes_per_second: 1_048_576,
+            holds_seconds: 102_400,
+            too_long_a_delay: null,
+          },
           targets: [
             {
               name: 'standby',
@@ -64,12 +88,25 @@ describe('the status', () => {
                 rows_filtered: 450,
                 system_statements_skipped: 2,
               },
+              lag: {
+                applied: { seconds: 0, transactions: 0, bytes: 0 },
+                total: { seconds: 0, transactions: 0, bytes: 0 },
+                at_most_seconds: 0.3,
+              },
+              eta: { seconds: 0, text: 'caught up' },
+              transactions_per_second: null,
+              rows_per_second: null,
+              busy: [],
+              stuck: null,
               last_error: null,
               last_error_code: null,
+              last_error_detail: null,
             },
           ],
+          alarms: [],
         },
       ],
+      recent: [],
     });
   });
 
@@ -151,7 +188,8 @@ describe('the status', () => {
       targetState: { at: 'idle' },
     });
     expect(channel.source).toMatchObject({ server_uuid: null, server_version: null });
-    expect(channel.relay_log).toEqual({ file: null, position: 0, bytes: 0 });
+    expect(channel.relay_log).toMatchObject({ file: null, position: 0, bytes: 0 });
+    expect(channel.source.clock).toBeNull();
     expect(channel.targets[0]).toMatchObject({
       executed_gtid_set: null,
       lag_seconds: null,
@@ -165,12 +203,28 @@ describe('the status', () => {
     expect(channel.targets[0]).toMatchObject({ lag_transactions: 21, lag_seconds: null });
   });
 
+  test('a delay that the disk has no room for is said', () => {
+    const day = 86_400_000;
+    expect(compose({ delayMs: day }).relay_log.too_long_a_delay).toBeNull();
+    expect(compose({ delayMs: 2 * day }).relay_log.too_long_a_delay).toBe(
+      'the disk does not hold a delay of 2d: at 1.0 MiB/s the relay log would take 169 GiB, and there is room for 28.4 h (99.0 GiB free, 1.0 GiB held)',
+    );
+    expect(compose({ delayMs: 30 * day, room: null }).relay_log).toMatchObject({
+      free_bytes: null,
+      holds_seconds: null,
+      too_long_a_delay: null,
+    });
+  });
+
   test('without a fresh answer of the threads the lag is unknown', () => {
     expect(compose({ fresh: false }).targets[0]?.lag_seconds).toBeNull();
   });
 
   test('by file and position transactions cannot be counted, unless there are none', () => {
-    const behind = { machine: { kind: 'position' as const }, reader: { retrieved: 'binlog.000002:500' } };
+    const behind = {
+      machine: { kind: 'position' as const },
+      reader: { retrieved: 'binlog.000002:500', head: null },
+    };
     expect(
       compose({ ...behind, target: { executed: 'binlog.000002:400' } }).targets[0]?.lag_transactions,
     ).toBeNull();

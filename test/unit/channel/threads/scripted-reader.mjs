@@ -48,6 +48,11 @@ parentPort.on('message', (command) => {
         contactMs: null,
         heartbeatMs: 1000,
         clockDiffMs: 0,
+        head: null,
+        headUnknown: 'not asked yet',
+        proofAgeMs: 300,
+        missingAgeMs: null,
+        unsynced: { transactions: 0, bytes: 0, ageMs: null },
       },
     });
   }

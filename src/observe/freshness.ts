@@ -1,0 +1,140 @@
+/**
+ * The three lags as status tells them: source head → received → durable → applied, each in seconds, transactions and bytes.
+ * Null wherever it is not known; 0 only on proof (lag.ts). Pure.
+ */
+import type { ApplierStatus } from '../applier/applier-messages.ts';
+import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
+import type { ChannelSnapshot, TargetSnapshot } from '../channel/channel.ts';
+import type { ReaderStatus } from '../reader/reader-messages.ts';
+import { behindAtMostSeconds, type LagFacts, lagSeconds, receivedLagSeconds } from './lag.ts';
+
+export interface Lag {
+  /** Of the oldest that is behind. */
+  readonly seconds: number | null;
+  readonly transactions: number | null;
+  readonly bytes: number | null;
+}
+
+export interface SourceHeadView {
+  readonly file: string | null;
+  readonly position: number | null;
+  readonly gtid_set: string | null;
+  /** So long ago it was there. */
+  readonly age_seconds: number;
+}
+
+export interface ReaderLags {
+  /** What the source has and the relay log has not. */
+  readonly received: Lag;
+  /** What the relay log has and the disk has not. */
+  readonly durable: Lag;
+}
+
+export interface TargetLags {
+  /** What the relay log has and the target has not. */
+  readonly applied: Lag;
+  /** What the source has and the target has not. */
+  readonly total: Lag;
+  /** Everything that the source had so long ago is on the target; null: that was never proven. */
+  readonly at_most_seconds: number | null;
+}
+
+const UNKNOWN: Lag = { seconds: null, transactions: null, bytes: null };
+/** A head that was seen so long ago proves no 0. */
+const HEAD_FRESH_MS = 2_000;
+
+export function sourceHead({ reader }: ChannelSnapshot): SourceHeadView | null {
+  const head = reader.fresh ? (reader.status?.head ?? null) : null;
+  if (head === null) return null;
+  return {
+    file: head.file,
+    position: head.position,
+    gtid_set: head.executed,
+    age_seconds: Math.round(head.ageMs) / 1000,
+  };
+}
+
+export function headUnknown({ reader }: ChannelSnapshot): string | null {
+  if (!reader.fresh || reader.status === null) return 'the reader thread does not answer';
+  return reader.status.head === null ? (reader.status.headUnknown ?? 'not asked yet') : null;
+}
+
+export function readerLags(snapshot: ChannelSnapshot, nowMs: number): ReaderLags {
+  const { reader, machine } = snapshot;
+  const { status } = reader;
+  if (!reader.fresh || status === null) return { received: UNKNOWN, durable: UNKNOWN };
+  const streams = reader.state.at === 'streaming';
+  const { unsynced, head } = status;
+  return {
+    received: {
+      seconds: receivedLagSeconds(status, streams, nowMs),
+      transactions: provenCount(missing(machine.kind, status.retrieved, head?.executed), status),
+      bytes: provenCount(head?.bytesAhead ?? null, status),
+    },
+    durable: {
+      seconds: unsynced.ageMs === null ? 0 : Math.max(1, Math.round(unsynced.ageMs)) / 1000,
+      transactions: unsynced.transactions,
+      bytes: unsynced.bytes,
+    },
+  };
+}
+
+export function targetLags(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs: number): TargetLags {
+  const facts = lagFacts(snapshot, target);
+  if (facts === null) return { applied: UNKNOWN, total: UNKNOWN, at_most_seconds: null };
+  const { status } = target;
+  const reader = snapshot.reader.status!;
+  const fresh = target.fresh && status !== null;
+  const ofHead = fresh && snapshot.reader.fresh ? reader.head : null;
+  const kind = snapshot.machine.kind;
+  const applied = fresh ? missing(kind, status.executed, reader.retrieved) : null;
+  const ofSource = provenCount(missing(kind, status!.executed, ofHead?.executed), reader);
+  return {
+    applied: fresh
+      ? { seconds: appliedSeconds(facts, nowMs), transactions: applied, bytes: status.pendingBytes }
+      : UNKNOWN,
+    total: {
+      seconds: lagSeconds(facts, nowMs),
+      // What is received since the source was asked counts as well.
+      transactions: ofSource === null || applied === null ? ofSource : Math.max(ofSource, applied),
+      bytes: provenCount(sum(ofHead?.bytesAhead ?? null, status!.pendingBytes), reader),
+    },
+    at_most_seconds: behindAtMostSeconds(facts, nowMs),
+  };
+}
+
+/** Null: one of the two threads has never answered. */
+export function lagFacts(snapshot: ChannelSnapshot, target: TargetSnapshot): LagFacts | null {
+  const { reader } = snapshot;
+  if (target.status === null || reader.status === null) return null;
+  const observed = target.fresh && reader.fresh && reader.state.at === 'streaming';
+  return { ...target.status, ...reader.status, observed };
+}
+
+function appliedSeconds(facts: LagFacts, nowMs: number): number | null {
+  // Nothing of the source is needed for it: what is received is the measure.
+  const received: LagFacts = { ...facts, observed: true, missingAgeMs: null };
+  if (facts.pendingCommitMicros !== null) return lagSeconds(received, nowMs);
+  return facts.caughtUpWithRelay ? 0 : null;
+}
+
+/** Transactions of `there` that are not in `here`; null: unknown. */
+export function missing(
+  kind: PositionKind | null,
+  here: string | null | undefined,
+  there: string | null | undefined,
+): number | null {
+  if (kind === null || here == null || there == null) return null;
+  if (here === there) return 0;
+  const count = parsePositionSet(kind, here).missingFrom(parsePositionSet(kind, there));
+  return count === null ? null : Number(count);
+}
+
+/** A head of a while ago proves that something is missing, not that nothing is. */
+function provenCount(count: number | null, { head }: Pick<ReaderStatus, 'head'>): number | null {
+  return count === 0 && (head === null || head.ageMs > HEAD_FRESH_MS) ? null : count;
+}
+
+function sum(a: number | null, b: ApplierStatus['pendingBytes']): number | null {
+  return a === null || b === null ? null : a + b;
+}
