@@ -16,7 +16,7 @@ import type { PositionKind } from '../binlog/position-set.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
 import { openConnection, type WireConnection } from '../wire/connection.ts';
 import { DumpStream } from './dump-stream.ts';
-import type { SourcePlace } from './head-samples.ts';
+import type { HeadAges, Received, SourcePlace } from './head-samples.ts';
 import {
   initialReader,
   type ReaderEffect,
@@ -174,7 +174,7 @@ export class Reader {
     return {
       head: this.#head?.view(place) ?? null,
       headUnknown: this.#head === null ? 'not asked' : this.#head.unknown,
-      ...(this.#head?.ages({ place, set }) ?? { proofAgeMs: null, missingAgeMs: null }),
+      ...this.#ages({ place, set }),
       unsynced: {
         transactions: stream?.unsynced.transactions ?? 0,
         // A file is durable as a whole before the next one begins.
@@ -182,6 +182,18 @@ export class Reader {
         ageMs: stream?.unsynced.ageMs(this.#rim.clock.monotonicMs()) ?? null,
       },
     };
+  }
+
+  /** What is missing was committed after the last transaction that came. */
+  #ages(received: Received): HeadAges {
+    const ages = this.#head?.ages(received) ?? { proofAgeMs: null, missingAgeMs: null };
+    const committed = this.#stream?.lastCommitMicros ?? null;
+    if (ages.missingAgeMs === null || committed === null) return ages;
+    const sourceNowMs = this.#rim.clock.wallMs() + (this.#facts?.clockDiffMs ?? 0);
+    const ageMs = sourceNowMs - Number(committed / 1000n);
+    // A clock was set since the clocks were compared.
+    if (ageMs < 0) return ages;
+    return { ...ages, missingAgeMs: Math.max(1, Math.min(ages.missingAgeMs, ageMs)) };
   }
 
   /** The end of the last whole transaction, in the source's files; the dump's own word reaches over what it leaves out. */
