@@ -65,8 +65,8 @@ export interface AdmissionSurroundings {
   readonly due: DueClock;
   /** Null: no guard is on. */
   readonly scout: GuardScout | null;
-  /** It is executed on the target, or admitted before. */
-  isPassed(id: TransactionId): boolean;
+  /** What `until` names is executed on the target, or was admitted. */
+  isUntilPassed(): boolean;
 }
 
 export class Admission {
@@ -85,9 +85,7 @@ export class Admission {
     this.#delayMs = control.delayMs ?? delayMs;
     this.#skipped = new Map(control.skipped.map(({ id, reason }) => [id, reason]));
     this.#approved = new Set(control.approved);
-    const { until } = control;
-    const untilId = until === null || until.is === 'time' ? null : parseTransactionIdText(until.id);
-    this.#untilId = untilId?.kind === kind ? untilId : null;
+    this.#untilId = untilTransaction(kind, control.until);
   }
 
   decide(candidate: Candidate): Verdict {
@@ -100,15 +98,24 @@ export class Admission {
 
   /** Where nothing is next: what the next one would wait for in any case. */
   standing(): Gate {
+    return this.#closed(null) ?? OPEN;
+  }
+
+  /** The place where the operator wants to stop is reached, paused or not. `next` null: nothing is. */
+  hasReachedUntil(next: Candidate | null): boolean {
+    const { until } = this.#rules.control;
+    return until !== null && this.#reached(until, next);
+  }
+
+  #closed(next: Candidate | null): Gate | null {
     const { paused, until } = this.#rules.control;
     if (paused) return { is: 'paused' };
-    return until !== null && this.#isPassed() ? { is: 'until', until } : OPEN;
+    return until !== null && this.#reached(until, next) ? { is: 'until', until } : null;
   }
 
   #gate(candidate: Candidate): Gate | null {
-    const { paused, until } = this.#rules.control;
-    if (paused) return { is: 'paused' };
-    if (until !== null && this.#reached(until, candidate)) return { is: 'until', until };
+    const closed = this.#closed(candidate);
+    if (closed !== null) return closed;
     const { scout, due } = this.#around;
     if (scout !== null) {
       if (!scout.hasPassed(candidate.location)) return { is: 'scout' };
@@ -126,27 +133,31 @@ export class Admission {
     return this.#approved.has(text) || this.#skipped.has(text) ? null : scout.match(text);
   }
 
-  #reached(until: Until, candidate: Candidate): boolean {
-    switch (until.is) {
-      case 'before':
-        return this.#untilId !== null && (this.#isPassed() || reaches(candidate.id, this.#untilId));
-      case 'after':
-        return this.#untilId !== null && this.#isPassed();
-      case 'time':
-        return candidate.commitMicros !== null && candidate.commitMicros >= BigInt(until.ms) * 1000n;
+  #reached(until: Until, next: Candidate | null): boolean {
+    if (until.is === 'time') {
+      const micros = next?.commitMicros ?? null;
+      return micros !== null && micros >= BigInt(until.ms) * 1000n;
     }
+    const named = this.#untilId;
+    if (named === null) return false;
+    // Also before it: what is passed cannot be stopped at any more, and going on would be the worse surprise.
+    if (this.#around.isUntilPassed()) return true;
+    return until.is === 'before' && next !== null && reaches(next.id, named);
   }
+}
 
-  #isPassed(): boolean {
-    return this.#untilId !== null && this.#around.isPassed(this.#untilId);
-  }
+/** The transaction that it names; null: none, or none that a source of this kind could have. */
+export function untilTransaction(kind: PositionKind, until: Until | null): TransactionId | null {
+  if (until === null || until.is === 'time') return null;
+  const id = parseTransactionIdText(until.id);
+  return id.kind === kind ? id : null;
 }
 
 /**
  * The transaction is the one that is named, or the first at or after that place: MariaDB's sequence numbers have holes, and
  * a position may lie inside of a transaction.
  */
-function reaches(candidate: TransactionId, named: TransactionId): boolean {
+export function reaches(candidate: TransactionId, named: TransactionId): boolean {
   if (candidate.kind === 'mariadb' && named.kind === 'mariadb') {
     return candidate.domainId === named.domainId && candidate.seqNo >= named.seqNo;
   }

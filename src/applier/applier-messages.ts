@@ -9,7 +9,7 @@ import type { EndpointOptions } from '../wire/endpoint.ts';
 import type { Gate } from './admission.ts';
 import type { WorkerActivity } from './apply-worker.ts';
 import type { StuckTransaction } from './stuck-watch.ts';
-import type { TargetControl } from './target-control.ts';
+import type { TargetControl, Until } from './target-control.ts';
 
 export interface ApplierOptions {
   readonly channel: string;
@@ -38,15 +38,12 @@ export type ApplierCommand =
   /** `kind`: how the source names its transactions (the reader's `source` report). Sent once the reader knows it. */
   | { readonly type: 'start'; readonly kind: PositionKind }
   /**
-   * Answered by `taken`: at once, or, when rules or guards changed, when what was in flight under the old ones is committed.
-   * `about`: transactions of which is asked whether a wish comes too late.
+   * Nothing new starts until the next `settings`, so that what is answered stays true while it is written down. Answered by
+   * `frozen`.
    */
-  | {
-      readonly type: 'settings';
-      readonly revision: number;
-      readonly settings: ApplierSettings;
-      readonly about: readonly string[];
-    }
+  | ({ readonly type: 'freeze'; readonly revision: number } & LatenessQuestion)
+  /** Answered by `taken`: at once, or, when rules or guards changed, when what was in flight under the old ones is committed. */
+  | { readonly type: 'settings'; readonly revision: number; readonly settings: ApplierSettings }
   | { readonly type: 'status'; readonly id: number }
   /** Finish the transactions in flight, then close. Answered by `stopped`. */
   | { readonly type: 'stop' };
@@ -91,6 +88,8 @@ export interface ApplierStatus {
   readonly stuck: StuckTransaction | null;
   /** What the next transaction waits for. */
   readonly gate: Gate;
+  /** The place where the operator wants to stop is reached, paused or not. */
+  readonly untilReached: boolean;
   /** Null: nothing waits for its admission. */
   readonly waiting: Waiting | null;
   /** Transactions that have been started and are not committed. */
@@ -107,12 +106,26 @@ export interface Waiting {
   readonly bytes: number | null;
 }
 
-/** Whether wishes about transactions came too late. */
-export interface Taken {
-  readonly revision: number;
+/** Transactions that the operator has said something about, and that are executed. */
+export interface ExecutedIds {
+  /** Here, as the operator said. */
+  readonly committed: readonly string[];
+  /** The target had them when it was asked: by us before a crash, or by somebody else. */
+  readonly found: readonly string[];
+  /** The target did not have them when it was taken over, and nobody was committing them. */
+  readonly missing: readonly string[];
+}
+
+/** Do wishes about these come too late? */
+export interface LatenessQuestion {
+  readonly about: readonly string[];
+  readonly until: Until | null;
+}
+
+export interface Lateness {
   /** Of the ids that were asked about: executed, or in flight. */
   readonly passed: readonly string[];
-  /** Where the control's `until` says to stop is executed or in flight already. */
+  /** Where `until` says to stop is executed or in flight already. */
   readonly untilPassed: boolean;
 }
 
@@ -127,8 +140,10 @@ export type ApplierReport =
   /** Sent once per successful connect, before anything is applied: text of what the target has. */
   | { readonly type: 'executed'; readonly executed: string }
   | { readonly type: 'needed-file'; readonly fileNumber: number }
-  | ({ readonly type: 'taken' } & Taken)
-  /** Ids of the control document that are executed on the target. */
-  | { readonly type: 'control-executed'; readonly ids: readonly string[] }
+  /** `lateness` null: the target is not connected, nobody can tell. */
+  | { readonly type: 'frozen'; readonly revision: number; readonly lateness: Lateness | null }
+  | { readonly type: 'taken'; readonly revision: number }
+  /** Transactions of the control document that are executed on the target. */
+  | ({ readonly type: 'control-executed' } & ExecutedIds)
   | { readonly type: 'status'; readonly id: number; readonly status: ApplierStatus }
   | { readonly type: 'stopped'; readonly cause: PlainError | null };

@@ -23,8 +23,15 @@ import { type Collations, convertText, readCollations } from '../target/collatio
 import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import { type Gate, OPEN } from './admission.ts';
-import type { ApplierOptions, ApplierSettings, Waiting } from './applier-messages.ts';
-import { ApplyIntake, type Filled, type Lateness } from './apply-intake.ts';
+import type {
+  ApplierOptions,
+  ApplierSettings,
+  ExecutedIds,
+  Lateness,
+  LatenessQuestion,
+  Waiting,
+} from './applier-messages.ts';
+import { ApplyIntake, type Filled } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import { ApplyWorker, type WorkerActivity } from './apply-worker.ts';
 import { type DueClock, WallDueClock } from './due-clock.ts';
@@ -72,7 +79,7 @@ export class ApplierRun {
   /** From the moment on that it is known what the target has. */
   #intake: ApplyIntake | null = null;
   readonly #settings: LiveSettings;
-  readonly #onControlExecuted: (ids: readonly string[]) => void;
+  readonly #onControlExecuted: (ids: ExecutedIds) => void;
   readonly #due: DueClock = new WallDueClock(systemClock);
   /** Null: no guard is on. */
   readonly #scout: GuardScout | null = null;
@@ -80,6 +87,8 @@ export class ApplierRun {
   readonly #idle: ApplyWorker[] = [];
   readonly #scheduler: ApplyScheduler<Transaction>;
   #closing = false;
+  /** An operator's request is being written down. */
+  #frozen = false;
   #wake: () => void = () => {};
   #failure: unknown = null;
   readonly #tableMaps = new TableMapCache();
@@ -87,13 +96,13 @@ export class ApplierRun {
   #sinceCheckpoint = 0;
   #checkpointDue: () => void = () => {};
 
-  /** `onControlExecuted`: ids of the control document that are executed on the target. */
+  /** `onControlExecuted`: transactions of the control document that are executed on the target. */
   constructor(
     options: ApplierOptions,
     kind: PositionKind,
     counters: RunCounters,
     log: Logger,
-    onControlExecuted: (ids: readonly string[]) => void = () => {},
+    onControlExecuted: (ids: ExecutedIds) => void = () => {},
   ) {
     this.#options = options;
     this.#onControlExecuted = onControlExecuted;
@@ -153,6 +162,10 @@ export class ApplierRun {
     return this.#intake?.gate ?? OPEN;
   }
 
+  get untilReached(): boolean {
+    return this.#intake?.untilReached ?? false;
+  }
+
   get inFlight(): number {
     return this.#scheduler.inFlight;
   }
@@ -171,7 +184,8 @@ export class ApplierRun {
 
   /** Connects and takes the target over. Returns what the target has executed. */
   async start(): Promise<PositionSet> {
-    const target = await takeTargetOver(this.#options, this.#kind, this.#broken.signal, this.#log);
+    const options = { ...this.#options, ...this.#settings.current };
+    const target = await takeTargetOver(options, this.#kind, this.#broken.signal, this.#log);
     this.#target = target;
     this.#intake = new ApplyIntake(target.executed, this.#settings.current, {
       kind: this.#kind,
@@ -317,14 +331,19 @@ export class ApplierRun {
 
   // ---- what the operator wants
 
+  /** Nothing new starts until the next `take`. Null: the target is not connected, nobody can tell. */
+  freeze(question: LatenessQuestion): Lateness | null {
+    this.#frozen = true;
+    return this.#intake?.lateness(question) ?? null;
+  }
+
   /**
-   * The wishes hold from here on, up to the border of what is in flight; changed rules and guards when that is committed. Then
-   * `taken` is called, with which of the transactions asked `about` are executed or in flight already.
+   * The wishes hold from here on, for everything that has not started; changed rules and guards when what has started is
+   * committed. Then `taken` is called.
    */
-  take(settings: ApplierSettings, about: readonly string[], taken: (answer: Lateness) => void): void {
-    this.#intake?.takeBack();
-    const answer = this.#intake?.lateness(settings.control, about) ?? { passed: [], untilPassed: false };
-    this.#settings.take(settings, this.#scheduler.inFlight === 0, () => taken(answer));
+  take(settings: ApplierSettings, taken: () => void): void {
+    this.#frozen = false;
+    this.#settings.take(settings, this.#scheduler.inFlight === 0, taken);
     if (!this.#settings.draining) this.#intake?.admitBy(settings);
     this.#wake();
   }
@@ -339,8 +358,8 @@ export class ApplierRun {
   }
 
   #tellExecuted(): void {
-    const ids = this.#intake!.takeSeen();
-    if (ids.length > 0) this.#onControlExecuted(ids);
+    const ids = this.#intake!.takeExecuted();
+    if (ids !== null) this.#onControlExecuted(ids);
   }
 
   // ---- the pump
@@ -352,7 +371,7 @@ export class ApplierRun {
       if (stopping && this.#scheduler.inFlight === 0) return;
       // Read before the relay log is: what is published after this ends the wait at once.
       const seen = this.#published.read();
-      const closed = stopping || this.#drains();
+      const closed = stopping || this.#frozen || this.#drains();
       const filled = closed ? 'full' : intake.fill();
       if (!closed) this.#dispatch();
       this.#tellExecuted();

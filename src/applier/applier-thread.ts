@@ -13,7 +13,6 @@ import { OPEN } from './admission.ts';
 import { APPLIER_IDLE, type ApplierEffect, type ApplierInput, stepApplier } from './applier-machine.ts';
 import type { ApplierCommand, ApplierOptions, ApplierReport, ApplierStatus } from './applier-messages.ts';
 import { ApplierRun, type RunCounters } from './applier-run.ts';
-import type { Lateness } from './apply-intake.ts';
 import { StuckWatch } from './stuck-watch.ts';
 
 const NEEDED_FILE_MS = 1000;
@@ -43,6 +42,8 @@ class ApplierThread {
   #neededFile = 0;
   readonly #published: PublishedEnd;
   readonly #stuckWatch: StuckWatch;
+  /** An operator's request is being written down: a life that begins now begins with waiting for it. */
+  #frozen = false;
 
   constructor(options: ApplierOptions, port: ThreadPort<ApplierCommand, ApplierReport>) {
     this.#options = options;
@@ -65,6 +66,12 @@ class ApplierThread {
         this.#kind = command.kind;
         this.#step({ is: 'start' });
         return;
+      case 'freeze': {
+        this.#frozen = true;
+        const lateness = this.#run?.freeze(command) ?? null;
+        this.#port.post({ type: 'frozen', revision: command.revision, lateness });
+        return;
+      }
       case 'settings':
         this.#takeSettings(command);
         return;
@@ -77,11 +84,12 @@ class ApplierThread {
     }
   }
 
-  #takeSettings({ revision, settings, about }: Extract<ApplierCommand, { type: 'settings' }>): void {
+  #takeSettings({ revision, settings }: Extract<ApplierCommand, { type: 'settings' }>): void {
     this.#options = { ...this.#options, ...settings };
-    const taken = (answer: Lateness): void => this.#port.post({ type: 'taken', revision, ...answer });
-    if (this.#run === null) taken({ passed: [], untilPassed: false });
-    else this.#run.take(settings, about, taken);
+    this.#frozen = false;
+    const taken = (): void => this.#port.post({ type: 'taken', revision });
+    if (this.#run === null) taken();
+    else this.#run.take(settings, taken);
   }
 
   #step(input: ApplierInput): void {
@@ -115,9 +123,10 @@ class ApplierThread {
   async #live(): Promise<void> {
     assert(this.#kind !== null, 'started with the kind of the source');
     const run = new ApplierRun(this.#options, this.#kind, this.#counters, this.#log, (ids) => {
-      this.#port.post({ type: 'control-executed', ids });
+      this.#port.post({ type: 'control-executed', ...ids });
     });
     this.#run = run;
+    if (this.#frozen) run.freeze({ about: [], until: null });
     let error: PlainError | null = null;
     try {
       const executed = await run.start();
@@ -188,6 +197,7 @@ class ApplierThread {
       activity: run?.activity ?? [],
       stuck: this.#stuckWatch.stuck,
       gate: run?.gate ?? OPEN,
+      untilReached: run?.untilReached ?? false,
       waiting: run?.waiting ?? null,
       inFlight: run?.inFlight ?? 0,
     };

@@ -21,8 +21,8 @@ import {
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
 import type { Executed } from '../target/progress.ts';
-import { Admission, type Gate, OPEN } from './admission.ts';
-import type { ApplierSettings, Taken } from './applier-messages.ts';
+import { Admission, type Gate, OPEN, reaches, untilTransaction } from './admission.ts';
+import type { ApplierSettings, ExecutedIds, Lateness, LatenessQuestion } from './applier-messages.ts';
 import type { ApplyScheduler } from './apply-scheduler.ts';
 import type { DueClock } from './due-clock.ts';
 import type { GuardScout } from './guard-scout.ts';
@@ -49,9 +49,6 @@ export interface IntakeSurroundings {
   /** Asked at each change of the settings. Null: no guard is on. */
   scout(): GuardScout | null;
 }
-
-/** Whether wishes about transactions came too late. */
-export type Lateness = Omit<Taken, 'revision'>;
 
 /** An entry of what is to become part of the executed prefix: not before `after` transactions are all committed. */
 interface Passed {
@@ -91,9 +88,14 @@ export class ApplyIntake {
   #gate: Gate = OPEN;
   /** Source commit time of the newest transaction of the prefix, as far as it was seen. */
   #prefixMicros: bigint | null = null;
+  /** What `until` names, and whether it is executed or admitted: kept, since each transaction asks for it. */
+  #untilId: TransactionId | null = null;
+  #untilPassed = false;
   /** Told when they become part of the prefix. */
   #watched: ReadonlySet<string> = new Set();
-  #seen: string[] = [];
+  #committed: string[] = [];
+  #found: string[] = [];
+  #missing: string[] = [];
 
   /** `executed`: what the target had when it was taken over; not changed. */
   constructor(executed: Executed, settings: ApplierSettings, around: IntakeSurroundings) {
@@ -103,6 +105,7 @@ export class ApplyIntake {
     this.prefix = executed.set.clone();
     this.#admission = this.#admissionBy(settings);
     this.#watch(settings.control);
+    this.#missing = [...executed.settled].filter((id) => !this.#isExecuted(id));
   }
 
   readFrom(source: TransactionSource): void {
@@ -111,7 +114,7 @@ export class ApplyIntake {
 
   /** From now on, also for what was admitted before and has not started. */
   admitBy(settings: ApplierSettings): void {
-    this.takeBack();
+    this.#takeBack();
     this.#admission = this.#admissionBy(settings);
     this.#watch(settings.control);
   }
@@ -121,18 +124,21 @@ export class ApplyIntake {
     return new Admission(
       kind,
       { control, delayMs, onGuard: guards.onGuard },
-      { due, scout: scout(), isPassed: (id) => this.isPassed(id) },
+      { due, scout: scout(), isUntilPassed: () => this.#untilPassed },
     );
   }
 
-  #watch({ approved, skipped }: TargetControl): void {
+  #watch({ approved, skipped, until }: TargetControl): void {
+    this.#untilId = untilTransaction(this.#around.kind, until);
+    this.#untilPassed = this.#untilId !== null && this.isPassed(this.#untilId);
     const before = this.#watched;
     this.#watched = new Set([...approved, ...skipped.map(({ id }) => id)]);
-    for (const id of this.#watched) if (!before.has(id) && this.#isExecuted(id)) this.#seen.push(id);
+    for (const id of this.#watched) if (!before.has(id) && this.#isExecuted(id)) this.#found.push(id);
   }
 
-  /** Which of the transactions that are asked about, and whether what `until` names, are executed or in flight. */
-  lateness({ until }: TargetControl, about: readonly string[]): Lateness {
+  /** True as long as nothing more is admitted. What was admitted and has not started is taken back, and does not count. */
+  lateness({ until, about }: LatenessQuestion): Lateness {
+    this.#takeBack();
     const isPassed = (id: string): boolean => this.isPassed(parseTransactionIdText(id));
     const untilPassed =
       until !== null && (until.is === 'time' ? this.#isTimePassed(until.ms) : isPassed(until.id));
@@ -147,6 +153,10 @@ export class ApplyIntake {
   /** What the next transaction waits for, when it was last asked. */
   get gate(): Gate {
     return this.#gate;
+  }
+
+  get untilReached(): boolean {
+    return this.#admission.hasReachedUntil(this.next);
   }
 
   /** Everything published is admitted. */
@@ -241,10 +251,11 @@ export class ApplyIntake {
 
   #pass(id: TransactionId, admitted: boolean, commitMicros: bigint | null): void {
     this.#passed.push({ id, after: this.#admitted, admitted, commitMicros });
+    if (this.#untilId !== null && reaches(id, this.#untilId)) this.#untilPassed = true;
   }
 
   /** What was admitted and has not started is decided upon again. */
-  takeBack(): void {
+  #takeBack(): void {
     const back = this.#scheduler.takeBack();
     if (back.length === 0) return;
     this.#admitted -= back.length;
@@ -262,12 +273,12 @@ export class ApplyIntake {
   advance(): number {
     const done = this.#scheduler.lowWaterMark;
     let count = 0;
-    for (const { id, after, commitMicros } of this.#passed) {
+    for (const { id, after, admitted, commitMicros } of this.#passed) {
       if (after > done) break;
       this.prefix.add(id);
       if (commitMicros !== null && commitMicros > (this.#prefixMicros ?? 0n))
         this.#prefixMicros = commitMicros;
-      if (this.#watched.size > 0) this.#notice(transactionIdText(id));
+      if (admitted && this.#watched.size > 0) this.#notice(transactionIdText(id));
       count += 1;
     }
     this.#passed.splice(0, count);
@@ -275,13 +286,16 @@ export class ApplyIntake {
   }
 
   #notice(id: string): void {
-    if (this.#watched.has(id)) this.#seen.push(id);
+    if (this.#watched.has(id)) this.#committed.push(id);
   }
 
-  /** Watched ids that became part of the prefix since the last call. */
-  takeSeen(): readonly string[] {
-    const seen = this.#seen;
-    if (seen.length > 0) this.#seen = [];
-    return seen;
+  /** What became of watched ids since the last call; null: nothing. */
+  takeExecuted(): ExecutedIds | null {
+    const ids = { committed: this.#committed, found: this.#found, missing: this.#missing };
+    if (ids.committed.length + ids.found.length + ids.missing.length === 0) return null;
+    this.#committed = [];
+    this.#found = [];
+    this.#missing = [];
+    return ids;
   }
 }

@@ -13,6 +13,7 @@ import { backoffMs, type Logger, sleep, systemClock } from '../base/runtime.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
+import { replayEmpty } from './empty-replay.ts';
 import { slabEvents } from './event-slab.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { Transaction } from './transaction.ts';
@@ -148,15 +149,16 @@ export class ApplyWorker {
   }
 
   async #applyOnce(transaction: Transaction): Promise<number> {
-    const replay = new TransactionReplay(this.#context, this.session, transaction, this.#around.rows);
+    const context = this.#context;
+    const replay = new TransactionReplay(context, this.session, transaction, this.#around.rows);
     this.#replay = replay;
     const events =
       transaction.events === null
-        ? this.#context.readTransaction(transaction.location).events
+        ? context.readTransaction(transaction.location).events
         : slabEvents(transaction.events);
     if (transaction.skip === null) await replay.run(events);
-    else await replay.runEmpty(events);
-    this.#context.progress.recorded(transaction.id, this.#context.worker);
+    else await replayEmpty({ context, session: this.session, tx: transaction, facts: replay.facts }, events);
+    context.progress.recorded(transaction.id, context.worker);
     return replay.rowsApplied;
   }
 }

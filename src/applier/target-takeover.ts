@@ -52,7 +52,8 @@ export async function takeTargetOver(
       way === 'gtid'
         ? { progress: new GtidProgress(control, facts), createdBefore: null, prepared: [] }
         : await openTable(options, kind, control, facts, log);
-    const executed = await taken.progress.takeOver();
+    const about = options.control.skipped.map(({ id }) => id);
+    const executed = await taken.progress.takeOver(about);
     if (options.startAt !== null) executed.set.addAll(parsePositionSet(kind, options.startAt));
     return { control, facts, ...taken, executed };
   } catch (error) {
@@ -73,7 +74,7 @@ async function openTable(
   const progress = new TableProgress(control, { channel, kind, workers, owner, startAt });
   await progress.createTables();
   // The rows are locked and the epoch is raised first: nobody can write an intent or a branch after we have looked.
-  await progress.takeOver();
+  await progress.takeOver([]);
   const { createdBefore, prepared, note } = await settleTable(control, progress, facts);
   if (note !== null) log.info('a statement that was cut off is settled', { ...note });
   return { progress, createdBefore, prepared };

@@ -19,7 +19,7 @@ import { neutralFormatDescription } from '../binlog/format-description.ts';
 import { type TransactionId, transactionIdText } from '../binlog/position-set.ts';
 import { queryVerb } from '../binlog/query-event.ts';
 import { isRowsEvent } from '../binlog/rows-event.ts';
-import type { TransactionHead } from '../binlog/transaction-boundary.ts';
+import { commitMicros, type TransactionHead } from '../binlog/transaction-boundary.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
 import type { RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import type { Executed } from '../target/progress.ts';
@@ -263,8 +263,4 @@ const NAMING = new Set<number>([
 
 function isLast(event: RelayEvent): boolean {
   return event.place === 'end' || event.place === 'single';
-}
-
-function commitMicros(head: TransactionHead): bigint {
-  return head.immediateCommitMicros ?? BigInt(head.timestamp) * 1_000_000n;
 }

@@ -26,30 +26,29 @@ import { sqlVerb } from '../binlog/sql-verb.ts';
 import { relayFileName } from '../relay/relay-log-index.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
-import { intentDoneStatement } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { OkReply, Statement } from '../wire/command-pipe.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
 import type { PreparedPlace } from './prepared-branches.ts';
+import { commitRecorded } from './recorded-commit.ts';
 import type { ReplayContext } from './replay-context.ts';
 import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
 import type { EventView, Transaction } from './transaction.ts';
 import { intvarStatement, randStatement, userVariableStatement } from './user-variable.ts';
-import { branchLiteral, xidLiteral, xidOfStatement } from './xa-branch.ts';
+import { forgetBranchStatement, xidLiteral, xidOfStatement } from './xa-branch.ts';
 
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** A MariaDB compressed event may grow to this when it is unpacked. */
 const INFLATED_MAX = 1024 * 1024 * 1024;
 const FLAGS_OFFSET = 17;
-/** The target knows no such branch. */
-const XAER_NOTA = 1397;
 
 export class TransactionReplay {
   readonly #context: ReplayContext;
   readonly #session: ApplySession;
   readonly #tx: Transaction;
-  readonly #facts: ErrorFacts;
+  /** Where it stands, for every error about it. */
+  readonly facts: ErrorFacts;
   readonly #rows: RowsReplay;
   readonly #statements: StatementReplay;
   #batch: (string | Statement)[] = [];
@@ -61,15 +60,15 @@ export class TransactionReplay {
     this.#context = context;
     this.#session = session;
     this.#tx = tx;
-    this.#facts = transactionFacts(tx);
+    this.facts = transactionFacts(tx);
     this.#rows = new RowsReplay({
       ...rows,
       maxAllowedPacket: context.facts.maxAllowedPacket,
       tableMaps: context.tableMaps,
-      facts: this.#facts,
+      facts: this.facts,
     });
     this.#fde = tx.fde;
-    this.#statements = new StatementReplay(context, session, tx, this.#facts);
+    this.#statements = new StatementReplay(context, session, tx, this.facts);
   }
 
   /** With progress in a table: a statement that commits by itself has run, and its intent is still open. */
@@ -95,51 +94,6 @@ export class TransactionReplay {
     }
     await this.#session.prime(this.#tx.formatDescription);
     await this.#replay(events);
-  }
-
-  /**
-   * Commits the transaction under its name with nothing in it. Where it would complete a prepared branch, the branch is rolled
-   * back: undecided it would hold its locks, or its relay file, for ever.
-   */
-  async runEmpty(events: Iterable<EventView>): Promise<void> {
-    if (this.#tx.ending === 'single') {
-      const xid = this.#completedBranch(events);
-      if (xid !== null) return this.#rollBranchBack(xid);
-    }
-    if (this.#context.createdBefore === transactionIdText(this.#tx.id)) {
-      this.#batch.push(intentDoneStatement(this.#context.channel));
-    }
-    return this.#commit();
-  }
-
-  /** The branch that this transaction's XA COMMIT or XA ROLLBACK names; null: it is another statement. */
-  #completedBranch(events: Iterable<EventView>): string | null {
-    for (const { type, buf, start, end, oversized } of events) {
-      if (type !== EventType.QUERY_EVENT || oversized !== null) continue;
-      const query = decodeQuery(buf, start + EVENT_HEADER_LENGTH, end, this.#fde);
-      const verb = sqlVerb(buf, query.sqlStart, query.sqlEnd);
-      if (verb !== 'xa-commit' && verb !== 'xa-rollback') continue;
-      return xidOfStatement(buf.toString('latin1', query.sqlStart, query.sqlEnd));
-    }
-    return null;
-  }
-
-  async #rollBranchBack(xid: string): Promise<void> {
-    if (this.#context.progress.kind === 'table') {
-      if (this.#context.prepared.find(xid) !== null) await this.#forgetPrepared(xid);
-      else await this.#commit();
-      return;
-    }
-    const replies = await this.#session.run([
-      ...this.#beginStatements(),
-      `XA ROLLBACK ${branchLiteral(xid)}`,
-    ]);
-    const refused = replies.find((reply) => !reply.ok);
-    if (refused === undefined) return;
-    if (refused.ok || refused.errno !== XAER_NOTA) throw applyError(refused, 'XA ROLLBACK', this.#facts);
-    // Its preparation was skipped as well. Its name goes back with this ROLLBACK, and is taken again.
-    this.#batch.push('ROLLBACK', ...this.#beginStatements());
-    await this.#commit();
   }
 
   async #replay(events: Iterable<EventView>): Promise<void> {
@@ -178,7 +132,7 @@ export class TransactionReplay {
     await this.#send();
     const { length, sql } = this.#rows.oversized(event);
     const reply = await this.#session.runStreaming(length, sql);
-    if (!reply.ok) throw applyError(reply, this.#rows.description, this.#facts);
+    if (!reply.ok) throw applyError(reply, this.#rows.description, this.facts);
     if (event.last) await this.#commit();
   }
 
@@ -288,38 +242,18 @@ export class TransactionReplay {
     this.#begin();
     this.#takeRows();
     this.#batch.push(...this.#statements.beforeCommit());
-    const record = this.#context.progress.record(this.#tx.id, this.#context.worker);
-    if (record !== null) this.#batch.push(record);
-    const replies = await this.#flush();
-    if (record !== null && replies.at(-1)?.affectedRows !== 1) {
-      throw new MillraceError(
-        'FENCED',
-        'another Millrace has taken this target over: its progress rows carry a newer epoch',
-        {
-          hint: 'Run only one Millrace per channel and target. Nothing of this transaction was kept.',
-          facts: this.#facts,
-        },
-      );
-    }
-    await this.#sendCommit();
-  }
-
-  async #sendCommit(): Promise<void> {
-    try {
-      await this.#session.execute(['COMMIT'], 'COMMIT', this.#facts);
-    } catch (error) {
-      // By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell.
-      if (this.#context.progress.kind === 'gtid' || !(error instanceof MillraceError)) throw error;
-      const { message, hint, facts } = error;
-      throw new MillraceError('PROTOCOL', message, { action: 'retry', hint, facts, cause: error });
-    }
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    const around = { context: this.#context, session: this.#session, tx: this.#tx, facts: this.facts };
+    await commitRecorded(around, batch, this.#rows.description);
   }
 
   #flush(): Promise<OkReply[]> {
     const batch = this.#batch;
     this.#batch = [];
     this.#batchBytes = 0;
-    return this.#session.execute(batch, this.#rows.description, this.#facts);
+    return this.#session.execute(batch, this.#rows.description, this.facts);
   }
 
   async #send(): Promise<void> {
@@ -339,7 +273,7 @@ export class TransactionReplay {
     this.#begin();
     this.#takeRows();
     await this.#send();
-    await this.#session.execute([statement], xa.onePhase ? 'XA COMMIT' : 'XA PREPARE', this.#facts);
+    await this.#session.execute([statement], xa.onePhase ? 'XA COMMIT' : 'XA PREPARE', this.facts);
   }
 
   /**
@@ -372,12 +306,7 @@ export class TransactionReplay {
       await this.#session.prime(stored.formatDescription);
       await this.#replay(stored.events);
     }
-    await this.#forgetPrepared(xid);
-  }
-
-  async #forgetPrepared(xid: string): Promise<void> {
-    const where = `channel=${this.#context.channel} AND xid=${hexLiteral(xid)}`;
-    await this.#commitWith(`DELETE FROM millrace.prepared WHERE ${where}`);
+    await this.#commitWith(forgetBranchStatement(this.#context.channel, xid));
     this.#context.prepared.remove(xid);
   }
 
@@ -398,7 +327,7 @@ export class TransactionReplay {
     return new MillraceError(
       'UNSUPPORTED',
       `the transaction contains ${what}, which cannot be applied exactly`,
-      { hint, facts: this.#facts },
+      { hint, facts: this.facts },
     );
   }
 }

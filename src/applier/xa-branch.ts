@@ -3,6 +3,7 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import type { XaId } from '../binlog/gtid-events.ts';
+import { hexLiteral } from '../target/table-progress.ts';
 
 /** As XA statements take it, and as the servers write it into the binary log. */
 export function xidLiteral({ formatId, gtrid, bqual }: XaId): string {
@@ -29,4 +30,9 @@ export function xidOfStatement(sql: string): string {
     });
   }
   return `${match[1]!.toLowerCase()},${match[2]!.toLowerCase()},${match[3]}`;
+}
+
+/** Its note goes; `channel`: as SQL literal. */
+export function forgetBranchStatement(channel: string, xid: string): string {
+  return `DELETE FROM millrace.prepared WHERE channel=${channel} AND xid=${hexLiteral(xid)}`;
 }

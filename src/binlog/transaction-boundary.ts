@@ -72,6 +72,11 @@ export interface TransactionHead {
   readonly timestamp: number;
 }
 
+/** When the source committed it, µs since the epoch: to the second only where it tells no more. */
+export function commitMicros(head: TransactionHead): bigint {
+  return head.immediateCommitMicros ?? BigInt(head.timestamp) * 1_000_000n;
+}
+
 /** What the grammar sees in a type. */
 const Kind = {
   UNKNOWN: 0,

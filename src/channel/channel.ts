@@ -9,7 +9,9 @@ import type {
   ApplierReport,
   ApplierState,
   ApplierStatus,
-  Taken,
+  ExecutedIds,
+  Lateness,
+  LatenessQuestion,
 } from '../applier/applier-messages.ts';
 import { type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, LogFacts, Logger } from '../base/runtime.ts';
@@ -38,7 +40,7 @@ const TICK_MS = 100;
 const READER_IDLE: ReaderState = { at: 'idle', reason: 'the reader thread is starting' };
 const STATUS_MS = 2_000;
 /** New rules wait until what is in flight is committed: an applier may take its time to answer. */
-const TAKEN_MS = 10_000;
+const ANSWER_MS = 10_000;
 /** A thread that does not finish what is in flight within this is ended by force. */
 const STOP_GRACE_MS = 45_000;
 
@@ -68,7 +70,7 @@ export interface ChannelOptions {
   /** What operators have said about this channel: read whenever a thread has to be told. */
   readonly wishes: () => ChannelWishes;
   /** Transactions that operators have said something about are executed on a target. */
-  readonly onExecuted: (target: string, ids: readonly string[]) => void;
+  readonly onExecuted: (target: string, ids: ExecutedIds) => void;
 }
 
 export interface TargetSnapshot {
@@ -101,6 +103,7 @@ export interface ChannelSnapshot {
   readonly targets: readonly TargetSnapshot[];
 }
 
+type ApplierAnswer = Extract<ApplierReport, { readonly type: 'frozen' | 'taken' }>;
 type ReaderHost = ThreadHost<ReaderCommand, ReaderReport, ReaderStatus>;
 type ApplierHost = ThreadHost<ApplierCommand, ApplierReport, ApplierStatus>;
 
@@ -116,7 +119,7 @@ export class Channel {
   readonly #options: ChannelOptions;
   readonly #log: Logger;
   readonly #waitingForEnd: (() => void)[] = [];
-  readonly #answers: readonly PendingAnswers<Taken>[];
+  readonly #answers: readonly PendingAnswers<ApplierAnswer>[];
   #config: ChannelConfig;
   #published = PublishedEnd.create();
   #stopAsked = false;
@@ -134,7 +137,7 @@ export class Channel {
     this.relayDir = relayDirectory(options.dataDir, config.name);
     this.#options = options;
     this.#config = config;
-    this.#answers = config.targets.map(() => new PendingAnswers<Taken>());
+    this.#answers = config.targets.map(() => new PendingAnswers<ApplierAnswer>());
     this.#log = withFacts(options.log, { channel: config.name });
     this.#machine = newChannelMachine(config.targets.length);
     this.#appliers = config.targets.map(() => null);
@@ -179,6 +182,11 @@ export class Channel {
     return status;
   }
 
+  /** The relay log is being fetched again. */
+  get resyncing(): boolean {
+    return this.#machine.resyncCause !== null;
+  }
+
   targetLives(target: number): boolean {
     return this.#machine.targets[target]?.life === 'live';
   }
@@ -191,17 +199,29 @@ export class Channel {
   // ---- what operators want
 
   /**
-   * Hands the wishes as they are now to a target's applier, and asks `about` transactions. Null: no applier lives, or it does not
-   * answer in time; it obeys when it does.
+   * Nothing new starts on the target until `govern`, and its applier says what comes too late. Null: no applier is connected, or it
+   * does not answer in time, and nobody can tell.
    */
-  govern(target: number, about: readonly string[] = []): Promise<Taken | null> {
-    const host = this.#appliers[target];
-    if (host === null || host === undefined) return Promise.resolve(null);
+  async freeze(target: number, question: LatenessQuestion): Promise<Lateness | null> {
+    const answer = await this.#ask(target, (revision) => ({ type: 'freeze', revision, ...question }));
+    return answer?.type === 'frozen' ? answer.lateness : null;
+  }
+
+  /**
+   * Hands the wishes as they are now to a target's applier. False: none lives, or it does not answer in time; it obeys when it
+   * does.
+   */
+  async govern(target: number): Promise<boolean> {
     const config = this.#config.targets[target]!;
-    const settings = applierSettings(config, this.#wishesOf(config.name));
-    return this.#answers[target]!.ask((revision) => {
-      host.post({ type: 'settings', revision, settings, about });
-    }, TAKEN_MS);
+    const settings = applierSettings(config, this.wishesOf(config.name));
+    const answer = await this.#ask(target, (revision) => ({ type: 'settings', revision, settings }));
+    return answer !== null;
+  }
+
+  #ask(target: number, command: (revision: number) => ApplierCommand): Promise<ApplierAnswer | null> {
+    const host = this.#appliers[target] ?? null;
+    if (host === null) return Promise.resolve(null);
+    return this.#answers[target]!.ask((revision) => host.post(command(revision)), ANSWER_MS);
   }
 
   /** Does to the reader what the wishes say now. */
@@ -215,13 +235,13 @@ export class Channel {
   }
 
   /** The same channel with other settings, of the kind that may change while it runs. */
-  reconfigure(config: ChannelConfig): Promise<readonly (Taken | null)[]> {
+  reconfigure(config: ChannelConfig): Promise<readonly boolean[]> {
     this.#config = config;
     this.#reader?.post({ type: 'retention', ms: config.relayLog.retentionMs });
     return Promise.all(config.targets.map((_, index) => this.govern(index)));
   }
 
-  #wishesOf(target: string): TargetWishes {
+  wishesOf(target: string): TargetWishes {
     return targetWishes([this.#options.wishes()], this.name, target);
   }
 
@@ -255,7 +275,7 @@ export class Channel {
         status: seen.status,
         fresh: status !== null,
         delayMs: target.delayMs,
-        wishes: this.#wishesOf(target.name),
+        wishes: this.wishesOf(target.name),
       };
     });
     return {
@@ -394,7 +414,7 @@ export class Channel {
     const host: ApplierHost = new ThreadHost({
       entry: entries.applier,
       name: `${config.name}/${target.name}`,
-      workerData: applierOptions(config, target, this.#wishesOf(target.name), this.#surroundings()),
+      workerData: applierOptions(config, target, this.wishesOf(target.name), this.#surroundings()),
       onReport: (report) => {
         if (report.type === 'log') log[report.level](report.message, report.facts);
         else if (report.type === 'state') seen.state = report.state;
@@ -402,8 +422,8 @@ export class Channel {
           this.#input({ type: 'executed', target: index, executed: report.executed });
         } else if (report.type === 'needed-file') {
           this.#input({ type: 'needed-file', target: index, fileNumber: report.fileNumber });
-        } else if (report.type === 'taken') answers.answered(report);
-        else if (report.type === 'control-executed') onExecuted(target.name, report.ids);
+        } else if (report.type === 'taken' || report.type === 'frozen') answers.answered(report);
+        else if (report.type === 'control-executed') onExecuted(target.name, report);
       },
       onEnded: (cause, died) => {
         this.#appliers[index] = null;

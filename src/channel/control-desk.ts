@@ -1,31 +1,48 @@
 /**
  * Where operators' requests are decided and carried out: pause, resume, delay, skip, approve, until.
  *
- *   check → audit log → control document → applier → answer
+ *   check → freeze the applier → audit log → control document → applier → answer
  *
- * One request after the other. What a request changes is durable before any thread hears of it, and before it is answered; an
- * applier that is not there obeys when it comes. A request that was carried out already is answered as done, so it may be sent again
- * by whoever did not hear the answer. What an applier says came too late (the transaction is executed or in flight) is taken back
- * out of the document and refused: nothing is done.
+ * One request after the other. What a request changes is durable before any thread hears of it, and before it is answered. Where it
+ * is about transactions, the applier first says whether they are executed or in flight (then it is refused, and nothing is done) and
+ * starts nothing new until the rest is done: so a skip that stands in the document was heard in time, and whatever the process that
+ * hears it next finds executed was executed empty.
+ *
+ * An applier that is not connected cannot say that; it obeys when it is, and tells then what had come too late (`confirmed` is false
+ * until then). A request that was carried out already is answered as done, so it may be sent again by whoever did not hear the
+ * answer.
  */
-import type { Taken } from '../applier/applier-messages.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { ExecutedIds } from '../applier/applier-messages.ts';
 import { MillraceError, toPlain } from '../base/errors.ts';
 import type { Logger } from '../base/runtime.ts';
-import { parsePositionSet } from '../binlog/position-set.ts';
-import { parseTransactionIdText } from '../binlog/transaction-id.ts';
-import { findTransaction } from '../relay/relay-log-search.ts';
 import type { AuditEntry, AuditLog } from './audit-log.ts';
 import type { Channel } from './channel.ts';
 import {
+  cameTooLate,
   channelWishes,
   PENDING_MAX,
   pending,
+  type SkippedId,
   type TargetWishes,
   targetWishes,
   withChannel,
   withExecuted,
   withTarget,
 } from './control-document.ts';
+import {
+  isExecuted,
+  isTimePassed,
+  notConnected,
+  type Placed,
+  questionOf,
+  refusalOf,
+  requireKind,
+  requireWaiting,
+  tooLate,
+  tooMany,
+  untilPassed,
+} from './control-refusals.ts';
 import type { ControlRequest, RequestOf } from './control-requests.ts';
 import type { ControlStore } from './control-store.ts';
 import { durationText, stateText, untilText } from './control-words.ts';
@@ -52,7 +69,8 @@ export interface ControlDeskOptions {
   readonly log: Logger;
 }
 
-type Placed = { readonly channel: Channel; readonly index: number; readonly target: string };
+type Change = Partial<Omit<TargetWishes, 'name'>>;
+type Outcome = Pick<DeskAnswer, 'changed' | 'confirmed'>;
 
 export class ControlDesk {
   readonly #options: ControlDeskOptions;
@@ -75,20 +93,29 @@ export class ControlDesk {
   }
 
   /** An applier says that these are executed. */
-  executed(channel: string, target: string, ids: readonly string[]): void {
+  executed(channel: string, target: string, ids: ExecutedIds): void {
     const { store, audit, log } = this.#options;
-    const next = withExecuted(store.document, channel, target, new Set(ids));
+    const { committed, found } = ids;
+    const next = withExecuted(store.document, channel, target, ids);
     if (next === store.document) return;
     try {
       const { skipped } = targetWishes(store.document, channel, target);
-      for (const { id, reason } of pending(skipped)) {
-        if (ids.includes(id)) audit.append({ outcome: 'skipped', channel, target, id, reason });
+      for (const { id, reason, certain } of pending(skipped)) {
+        if (!committed.includes(id) && !found.includes(id)) continue;
+        const outcome = certain || committed.includes(id) ? 'skipped' : 'came too late';
+        audit.append({ verb: 'skip', channel, target, id, reason, outcome });
+        log[outcome === 'skipped' ? 'info' : 'warn']('a transaction was to be skipped', {
+          channel,
+          target,
+          transaction: id,
+          outcome,
+        });
       }
       store.write(next);
     } catch (error) {
       // It is told again at the next connect; until then it only counts as pending.
       const { message, code } = toPlain(error);
-      log.error('what operators have said could not be written down', {
+      log.error('what became of the operators’ wishes could not be written down', {
         channel,
         target,
         code,
@@ -182,51 +209,40 @@ export class ControlDesk {
   }
 
   async #pause(request: RequestOf<'pause'>, placed: Placed): Promise<DeskAnswer> {
-    const { changed, taken } = await this.#change(request, placed, { paused: true });
-    const inFlight = (await placed.channel.applierStatus(placed.index))?.inFlight ?? 0;
+    const { channel, index, target } = placed;
+    const outcome = await this.#change(request, placed, { paused: true });
+    const inFlight = (await channel.applierStatus(index))?.inFlight ?? 0;
     const after = inFlight === 0 ? '' : `; ${inFlight} transactions in flight are finished first`;
-    return this.#answer(
-      request,
-      placed,
-      changed,
-      taken,
-      `${placed.target} is paused${after}; millrace resume ${placed.target} goes on`,
-    );
+    const message = `${target} is paused${after}; millrace resume ${target} goes on`;
+    return this.#answer(request, placed, outcome, message);
   }
 
   async #resume(request: RequestOf<'resume'>, placed: Placed): Promise<DeskAnswer> {
     const { channel, index, target } = placed;
     const before = await channel.applierStatus(index);
     const { until } = this.#wishes(placed);
-    // Paused as well, it is not told apart from one that was not reached: then it holds on.
-    const reached = until !== null && before?.gate.is === 'until';
-    const { changed, taken } = await this.#change(request, placed, {
-      paused: false,
-      ...(reached ? { until: null } : {}),
-    });
+    const reached = until !== null && before?.untilReached === true;
+    const change = { paused: false, ...(reached ? { until: null } : {}) };
+    const { changed, confirmed } = await this.#change(request, placed, change);
     const restarted = channel.targetStopped(index);
     if (restarted) channel.resume(index);
     const rest = until === null || reached ? '' : `, until ${untilText(until)}`;
     const message = restarted
       ? `${target} is started again${rest}`
       : `${target} goes on${rest}${stateText(await channel.applierStatus(index))}`;
-    return this.#answer(request, placed, changed || restarted, taken, message);
+    return this.#answer(request, placed, { changed: changed || restarted, confirmed }, message);
   }
 
   async #delay(request: RequestOf<'delay'>, placed: Placed): Promise<DeskAnswer> {
     const { channel, index, target } = placed;
-    const { changed, taken } = await this.#change(
-      request,
-      placed,
-      { delayMs: request.ms },
-      { delay_ms: request.ms },
-    );
-    const configured = channel.config.targets[index]!.delayMs;
+    const { ms } = request;
+    const outcome = await this.#change(request, placed, { delayMs: ms }, { delay_ms: ms });
+    const configured = durationText(channel.config.targets[index]!.delayMs);
     const message =
-      request.ms === null
-        ? `${target} is delayed by ${durationText(configured)}, as configured`
-        : `${target} is delayed by ${durationText(request.ms)} (configured: ${durationText(configured)}); millrace delay ${target} configured goes back to that`;
-    return this.#answer(request, placed, changed, taken, message);
+      ms === null
+        ? `${target} is delayed by ${configured}, as configured`
+        : `${target} is delayed by ${durationText(ms)} (configured: ${configured}); millrace delay ${target} configured goes back to that`;
+    return this.#answer(request, placed, outcome, message);
   }
 
   // ---- skip, approve, until
@@ -237,35 +253,21 @@ export class ControlDesk {
     const { approved, skipped } = this.#wishes(placed);
     const before = skipped.find((each) => each.id === id);
     if (before !== undefined) {
+      if (cameTooLate(before)) throw tooLate(id, target);
+      const confirmed = before.certain || (await this.#makeCertain(placed, before));
       const what = before.executed ? 'was skipped' : 'is to be skipped';
-      return this.#answer(
-        request,
-        placed,
-        false,
-        null,
-        `${id} ${what} on ${target} already, reason: ${before.reason}`,
-      );
+      const message = `${id} ${what} on ${target} already, reason: ${before.reason}`;
+      return this.#answer(request, placed, { changed: false, confirmed }, message);
     }
-    await this.#mustWait(placed, id);
+    await requireWaiting(placed, id);
     if (pending(skipped).length >= PENDING_MAX) throw tooMany(target, 'skipped');
-    const { taken } = await this.#change(
-      request,
-      placed,
-      {
-        skipped: [...skipped, { id, reason, executed: false }],
-        approved: approved.filter((each) => each.id !== id),
-      },
-      { id, reason },
-      [id],
-    );
-    const next = this.#whatNext(placed);
-    return this.#answer(
-      request,
-      placed,
-      true,
-      taken,
-      `${id} is skipped on ${target}: committed as an empty transaction in its turn${next}`,
-    );
+    const change = (certain: boolean): Change => ({
+      skipped: [...skipped, { id, reason, executed: false, certain }],
+      approved: approved.filter((each) => each.id !== id),
+    });
+    const outcome = await this.#change(request, placed, change, { id, reason });
+    const message = `${id} is skipped on ${target}: committed as an empty transaction in its turn`;
+    return this.#answer(request, placed, outcome, `${message}${this.#whatNext(placed)}`);
   }
 
   async #approve(request: RequestOf<'approve'>, placed: Placed): Promise<DeskAnswer> {
@@ -274,116 +276,102 @@ export class ControlDesk {
     const { approved, skipped } = this.#wishes(placed);
     const before = approved.find((each) => each.id === id);
     if (before !== undefined) {
-      const what = before.executed ? 'and executed' : 'already';
-      return this.#answer(request, placed, false, null, `${id} is approved for ${target} ${what}`);
+      const message = `${id} is approved for ${target} ${before.executed ? 'and executed' : 'already'}`;
+      return this.#answer(request, placed, { changed: false, confirmed: true }, message);
     }
-    await this.#mustWait(placed, id);
+    await requireWaiting(placed, id);
     if (pending(approved).length >= PENDING_MAX) throw tooMany(target, 'approved');
     const wasSkipped = skipped.some((each) => each.id === id);
-    const { taken } = await this.#change(
-      request,
-      placed,
-      {
+    const change = (certain: boolean): Change => {
+      if (wasSkipped && !certain) throw notConnected(target, id);
+      return {
         approved: [...approved, { id, executed: false }],
         skipped: skipped.filter((each) => each.id !== id),
-      },
-      { id },
-      [id],
-    );
+      };
+    };
     const instead = wasSkipped ? ', and is no longer skipped' : '';
-    const next = this.#whatNext(placed);
-    return this.#answer(
-      request,
-      placed,
-      true,
-      taken,
-      `${id} is approved for ${target}: no guard holds it${instead}${next}`,
-    );
+    const outcome = await this.#change(request, placed, change, { id });
+    const message = `${id} is approved for ${target}: no guard holds it${instead}`;
+    return this.#answer(request, placed, outcome, `${message}${this.#whatNext(placed)}`);
   }
 
   async #until(request: RequestOf<'until'>, placed: Placed): Promise<DeskAnswer> {
-    const { channel, index, target } = placed;
+    const { channel, target } = placed;
     const { until } = request;
     if (until !== null && until.is !== 'time') {
-      this.#checkKind(channel, until.id);
-      if (await this.#isExecuted(placed, until.id)) throw untilPassed(target, untilText(until));
+      requireKind(channel, until.id);
+      // The same one may be asked for again: `after` is executed then, as it was wanted.
+      const isMeant = until.is === 'after' && isDeepStrictEqual(until, this.#wishes(placed).until);
+      if (!isMeant && (await isExecuted(placed, until.id))) throw untilPassed(target, untilText(until));
     }
-    const { changed, taken } = await this.#change(request, placed, { until }, { until });
-    if (until === null)
-      return this.#answer(request, placed, changed, taken, `${target} goes on without an until`);
+    if (until?.is === 'time' && (await isTimePassed(placed, until.ms))) {
+      throw untilPassed(target, untilText(until));
+    }
+    const outcome = await this.#change(request, placed, { until }, { until });
+    if (until === null) return this.#answer(request, placed, outcome, `${target} goes on without an until`);
     const paused = this.#wishes(placed).paused
       ? `; it is paused: millrace resume ${target} lets it go there`
       : '';
-    const stopped = channel.targetStopped(index) ? this.#whatNext(placed) : '';
-    return this.#answer(
-      request,
-      placed,
-      changed,
-      taken,
-      `${target} stops ${untilText(until)}${paused}${stopped}`,
-    );
-  }
-
-  /** Throws when the transaction is executed on the target, or not in the relay log. */
-  async #mustWait(placed: Placed, id: string): Promise<void> {
-    const { channel, target } = placed;
-    this.#checkKind(channel, id);
-    if (await this.#isExecuted(placed, id)) throw tooLate(id, target);
-    const found = await findTransaction(channel.relayDir, channel.published, parseTransactionIdText(id));
-    if (found !== null) return;
-    throw new MillraceError('NOT_POSSIBLE', `${id} is not in the relay log of ${channel.name}`, {
-      hint: 'Look it up with `millrace events`.',
-    });
-  }
-
-  #checkKind({ name, kind }: Channel, id: string): void {
-    const parsed = parseTransactionIdText(id);
-    if (kind === null || parsed.kind === kind) return;
-    const ways = { gtid: 'GTIDs like uuid:7', mariadb: 'GTIDs like 0-1-7', position: 'FILE:POS' };
-    throw new MillraceError(
-      'MALFORMED_POSITION',
-      `the source of ${name} names its transactions by ${ways[kind]}, not as ${id}`,
-    );
-  }
-
-  async #isExecuted({ channel, index }: Placed, id: string): Promise<boolean> {
-    const status = await channel.applierStatus(index);
-    const executed = status?.executed ?? channel.executedText(index);
-    const parsed = parseTransactionIdText(id);
-    return (
-      executed !== null && parsed.kind === channel.kind && parsePositionSet(parsed.kind, executed).has(parsed)
-    );
+    const message = `${target} stops ${untilText(until)}${paused}${this.#whatNext(placed)}`;
+    return this.#answer(request, placed, outcome, message);
   }
 
   // ---- carrying out
 
   /**
-   * Audit log, document, applier, in this order. Throws when the applier says that it comes too late, and then it is undone.
-   * `taken` null: no applier has heard of it yet.
+   * Asks the applier whether it comes too late, and keeps it waiting; then audit log, document, applier. Throws when it does come
+   * too late, and when it cannot be written down: nothing is changed then.
    */
   async #change(
     request: DeskRequest,
     placed: Placed,
-    change: Partial<Omit<TargetWishes, 'name'>>,
+    change: Change | ((certain: boolean) => Change),
     facts: AuditEntry = {},
-    about: readonly string[] = [],
-  ): Promise<{ readonly changed: boolean; readonly taken: Taken | null }> {
+  ): Promise<Outcome> {
     const { store } = this.#options;
     const { channel, index, target } = placed;
     const before = this.#wishes(placed);
-    const keys = Object.keys(change) as (keyof typeof change)[];
-    const same = keys.every((key) => JSON.stringify(before[key]) === JSON.stringify(change[key]));
-    if (same) return { changed: false, taken: null };
-    this.#audit(request, channel.name, { target, ...facts });
-    store.write(withTarget(store.document, channel.name, target, change));
-    const taken = await channel.govern(index, about);
-    const refusal = taken === null ? null : lateness(taken, request, target);
-    if (refusal === null) return { changed: true, taken };
-    const undo = Object.fromEntries(keys.map((key) => [key, before[key]]));
-    store.write(withTarget(store.document, channel.name, target, undo));
-    await channel.govern(index);
-    this.#audit(request, channel.name, { target, ...facts, outcome: 'refused', cause: refusal.message });
-    throw refusal;
+    const isSame = (wanted: Change): boolean =>
+      Object.entries(wanted).every(([key, value]) => isDeepStrictEqual(before[key as keyof Change], value));
+    if (typeof change !== 'function' && isSame(change))
+      return { changed: false, confirmed: await this.#isConnected(placed) };
+    let certain = true;
+    try {
+      const question = questionOf(request);
+      if (question !== null) {
+        const lateness = await channel.freeze(index, question);
+        certain = lateness !== null;
+        const refusal = lateness === null ? null : refusalOf(lateness, request, target);
+        if (refusal !== null) throw refusal;
+      }
+      const wanted = typeof change === 'function' ? change(certain) : change;
+      this.#audit(request, channel.name, { target, ...facts });
+      store.write(withTarget(store.document, channel.name, target, wanted));
+    } catch (error) {
+      await channel.govern(index);
+      throw error;
+    }
+    const heard = await channel.govern(index);
+    return { changed: true, confirmed: heard && certain };
+  }
+
+  async #isConnected({ channel, index }: Placed): Promise<boolean> {
+    return (await channel.applierStatus(index))?.state.at === 'running';
+  }
+
+  /** A skip was written down while nobody could tell whether it was in time: perhaps somebody can now. */
+  async #makeCertain({ channel, index, target }: Placed, { id, executed }: SkippedId): Promise<boolean> {
+    if (executed) return true;
+    const { store } = this.#options;
+    try {
+      const lateness = await channel.freeze(index, { about: [id], until: null });
+      if (lateness === null || lateness.passed.includes(id)) return false;
+      const told = { committed: [], found: [], missing: [id] };
+      store.write(withExecuted(store.document, channel.name, target, told));
+      return true;
+    } finally {
+      await channel.govern(index);
+    }
   }
 
   #audit({ do: verb, by }: DeskRequest, channel: string, facts: AuditEntry): void {
@@ -401,15 +389,11 @@ export class ControlDesk {
   #answer(
     request: DeskRequest,
     { channel, index, target }: Placed,
-    changed: boolean,
-    taken: Taken | null,
+    { changed, confirmed }: Outcome,
     message: string,
   ): DeskAnswer {
-    const confirmed = taken !== null || (!changed && channel.targetLives(index));
-    const later =
-      confirmed || channel.targetStopped(index)
-        ? ''
-        : '; remembered: its applier obeys as soon as it answers';
+    const silent = !confirmed && !channel.targetStopped(index) && request.do !== 'resume';
+    const later = silent ? '; remembered: its applier is not connected, and obeys when it is' : '';
     return {
       done: request.do,
       channel: channel.name,
@@ -419,41 +403,4 @@ export class ControlDesk {
       message: `${message}${later}`,
     };
   }
-}
-
-function lateness(taken: Taken, request: DeskRequest, target: string): MillraceError | null {
-  if (request.do === 'until' && request.until !== null && taken.untilPassed) {
-    return untilPassed(target, untilText(request.until));
-  }
-  if ((request.do === 'skip' || request.do === 'approve') && taken.passed.includes(request.id)) {
-    return tooLate(request.id, target);
-  }
-  return null;
-}
-
-function tooLate(id: string, target: string): MillraceError {
-  return new MillraceError(
-    'NOT_POSSIBLE',
-    `${id} is executed or in flight on ${target} already; nothing was changed`,
-  );
-}
-
-function untilPassed(target: string, what: string): MillraceError {
-  return new MillraceError(
-    'NOT_POSSIBLE',
-    `${target} cannot stop ${what}: that has passed; nothing was changed`,
-    {
-      hint: `millrace pause ${target} stops it where it is.`,
-    },
-  );
-}
-
-function tooMany(target: string, what: string): MillraceError {
-  return new MillraceError(
-    'NOT_POSSIBLE',
-    `${PENDING_MAX} transactions are to be ${what} on ${target} already`,
-    {
-      hint: 'Filter what should not be applied.',
-    },
-  );
 }

@@ -12,6 +12,7 @@
  * gets these transactions again, and what was said of them still holds.
  */
 import { crc32 } from 'node:zlib';
+import type { ExecutedIds } from '../applier/applier-messages.ts';
 import type { TargetControl, Until } from '../applier/target-control.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import { parseTransactionIdText } from '../binlog/transaction-id.ts';
@@ -34,6 +35,16 @@ export interface ApprovedId {
 
 export interface SkippedId extends ApprovedId {
   readonly reason: string;
+  /**
+   * The applier had said that it was neither executed nor in flight. Else nobody could tell at that time, and a target that then
+   * turns out to have it may have had it for real.
+   */
+  readonly certain: boolean;
+}
+
+/** It was executed before anybody could be told to skip it, as far as is known. */
+export function cameTooLate({ executed, certain }: SkippedId): boolean {
+  return executed && !certain;
 }
 
 export interface TargetWishes {
@@ -84,19 +95,27 @@ export function withTarget(
   });
 }
 
-/** The ids are executed on the target. The same document when none of them is news. */
+/** What an applier has told about the ids. The same document when none of it is news. */
 export function withExecuted(
   document: ControlDocument,
   channel: string,
   target: string,
-  ids: ReadonlySet<string>,
+  { committed, found, missing }: ExecutedIds,
 ): ControlDocument {
   const { approved, skipped } = targetWishes(document, channel, target);
+  const ids = new Set([...committed, ...found]);
+  const sure = new Set([...committed, ...missing]);
   const isNews = ({ id, executed }: ApprovedId): boolean => !executed && ids.has(id);
-  if (!approved.some(isNews) && !skipped.some(isNews)) return document;
-  const mark = <T extends ApprovedId>(list: readonly T[]): T[] =>
-    list.map((each) => (isNews(each) ? { ...each, executed: true } : each));
-  return withTarget(document, channel, target, { approved: mark(approved), skipped: mark(skipped) });
+  const isSure = ({ id, executed, certain }: SkippedId): boolean => !executed && !certain && sure.has(id);
+  if (!approved.some(isNews) && !skipped.some((each) => isNews(each) || isSure(each))) return document;
+  return withTarget(document, channel, target, {
+    approved: approved.map((each) => (isNews(each) ? { ...each, executed: true } : each)),
+    skipped: skipped.map((each) => ({
+      ...each,
+      executed: each.executed || isNews(each),
+      certain: each.certain || isSure(each),
+    })),
+  });
 }
 
 /** What an applier is handed. */
@@ -187,6 +206,7 @@ function targetOf(value: unknown): TargetWishes {
     skipped: arrayOf(skipped, idsMax).map((each) => ({
       ...idOf(each),
       reason: textOf(objectOf(each).reason, REASON_LENGTH_MAX),
+      certain: booleanOf(objectOf(each).certain),
     })),
   };
 }

@@ -32,7 +32,12 @@ export interface LogEntry {
 const SECRET_KEY = /pass(word|wd|phrase)?$|secret|^key$|token|^sql$/i;
 const FACT_DEPTH_MAX = 4;
 
-export function createLogger(options: LogOptions): Logger {
+/** A log whose level may change while it is written. */
+export interface ProcessLog extends Logger {
+  setLevel(level: LogLevel): void;
+}
+
+export function createLogger(options: LogOptions): ProcessLog {
   const pretty = options.format === 'pretty';
   const sink = {
     write(line: string): void {
@@ -54,6 +59,9 @@ export function createLogger(options: LogOptions): Logger {
     if (level !== 'debug') options.onEntry?.({ at: new Date().toISOString(), level, message, facts: plain });
   };
   return {
+    setLevel: (level) => {
+      logger.level = level;
+    },
     debug: (message, facts) => say('debug', message, facts),
     info: (message, facts) => say('info', message, facts),
     warn: (message, facts) => say('warn', message, facts),

@@ -6,9 +6,9 @@
  * mend, and nothing is left to apply), the process ends with code 1 and says why.
  */
 import { hostname } from 'node:os';
-import { errorLine, MillraceError, type PlainError, toPlain } from '../base/errors.ts';
+import { errorLine, type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/runtime.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, LogLevel } from '../config/config.ts';
 import { AuditLog } from './audit-log.ts';
 import { Channel, type ChannelSnapshot, type ThreadEntries } from './channel.ts';
 import { ControlDesk } from './control-desk.ts';
@@ -17,6 +17,7 @@ import type { ControlRequest } from './control-requests.ts';
 import { ControlServer } from './control-socket.ts';
 import { ControlStore } from './control-store.ts';
 import { loadIdentity } from './identity.ts';
+import { Reload } from './reload.ts';
 import { RunLock } from './run-lock.ts';
 
 const START_CHECK_MS = 200;
@@ -26,6 +27,9 @@ export interface SupervisorOptions {
   readonly entries: ThreadEntries;
   readonly log: Logger;
   readonly clock: Clock;
+  /** Reads the configuration again, for a reload. Throws CONFIG, NOT_IN_THIS_VERSION. */
+  readonly readAgain: () => Config;
+  readonly setLogLevel: (level: LogLevel) => void;
   /** Makes what `status` answers from what the channels are. */
   readonly compose: (channels: readonly ChannelSnapshot[]) => unknown;
 }
@@ -42,6 +46,7 @@ export class Supervisor {
   readonly #channels: Channel[];
   readonly #lock: RunLock;
   readonly #desk: ControlDesk;
+  readonly #reload: Reload;
   #control: ControlServer | null = null;
   #resolveEnded: (end: SupervisorEnd) => void = () => {};
   #stopping = false;
@@ -72,6 +77,8 @@ export class Supervisor {
     });
     const audit = new AuditLog(config.dataDir, () => clock.wallMs());
     this.#desk = new ControlDesk({ channels: this.#channels, store, audit, log });
+    const { readAgain, setLogLevel } = options;
+    this.#reload = new Reload(config, { channels: this.#channels, audit, log, readAgain, setLogLevel });
   }
 
   /** Resolves when the channels' threads are being started. Throws ALREADY_RUNNING, DISK, CONFIG. */
@@ -115,6 +122,11 @@ export class Supervisor {
     this.#resolveEnded({ exitCode, failures });
   }
 
+  /** As SIGHUP asks for it: what comes of it stands in the log. */
+  reload(): void {
+    void this.#reload.runForSignal((work) => this.#desk.inTurn(work));
+  }
+
   /** Over whatever way it came. Throws what keeps it from being carried out. */
   async handle(request: ControlRequest): Promise<unknown> {
     switch (request.do) {
@@ -128,7 +140,7 @@ export class Supervisor {
         setImmediate(() => this.stop());
         return { pid: process.pid };
       case 'reload':
-        throw new MillraceError('NOT_IN_THIS_VERSION', 'reload is not in this version');
+        return this.#desk.inTurn(() => this.#reload.run(request.by));
       default:
         return this.#desk.handle(request);
     }

@@ -13,6 +13,7 @@ import type { DeskAnswer } from '../channel/control-desk.ts';
 import { DELAY_MS_MAX, REASON_LENGTH_MAX } from '../channel/control-document.ts';
 import type { Caller, ControlRequest } from '../channel/control-requests.ts';
 import { callControl } from '../channel/control-socket.ts';
+import type { ReloadAnswer } from '../channel/reload.ts';
 import { loadPlaces } from '../config/places.ts';
 import { parseDuration, UnitError } from '../config/units.ts';
 import { parseMoment } from './moment.ts';
@@ -52,6 +53,10 @@ export interface UntilArguments extends OperatorArguments {
   readonly after?: string | undefined;
   readonly time?: string | undefined;
   readonly cancel: boolean;
+}
+
+export function reload(args: OperatorArguments, terminal: Terminal): Promise<ExitCode> {
+  return send(args, terminal, { do: 'reload', by: caller() });
 }
 
 export function pause(args: PartArguments, terminal: Terminal): Promise<ExitCode> {
@@ -112,7 +117,9 @@ function transaction(text: string, option: string): string {
     return transactionIdText(parseTransactionIdText(text.trim()));
   } catch (error) {
     if (!(error instanceof MillraceError)) throw error;
-    throw new UsageError(`${option}: ${error.message}; ${error.hint}`);
+    throw new UsageError(
+      `${option}: ${error.message}; expected one GTID (uuid:7, uuid:tag:7, on MariaDB 0-1-7), or FILE:POS where there are none`,
+    );
   }
 }
 
@@ -133,7 +140,7 @@ function whose({ channel }: OperatorArguments): { channel: string | null; by: Ca
   return { channel: channel ?? null, by: caller() };
 }
 
-export function caller(): Caller {
+function caller(): Caller {
   try {
     const { uid, username } = userInfo();
     return { uid: uid < 0 ? null : uid, user: username };
@@ -145,7 +152,7 @@ export function caller(): Caller {
 
 async function send(args: OperatorArguments, terminal: Terminal, request: ControlRequest): Promise<ExitCode> {
   const { dataDir } = loadPlaces(configFile(args, terminal), terminal.env);
-  const answer = (await callControl(dataDir, request, ANSWER_MS)) as DeskAnswer;
+  const answer = (await callControl(dataDir, request, ANSWER_MS)) as DeskAnswer | ReloadAnswer;
   terminal.out(`${args.json ? JSON.stringify(answer, null, 2) : answer.message}\n`);
   return EXIT.done;
 }

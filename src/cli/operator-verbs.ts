@@ -86,4 +86,10 @@ export const OPERATOR_VERBS: readonly Verb[] = [
     (yargs) => ofTarget(yargs).positional('gtid', GTID),
     async () => (await import('./operate.ts')).approve,
   ),
+  verb(
+    'reload',
+    'Read the configuration again: rules, guards, delays, retention and the log’s level change',
+    (yargs) => yargs.option('json', { type: 'boolean', default: false, describe: 'The answer as JSON' }),
+    async () => (await import('./operate.ts')).reload,
+  ),
 ];

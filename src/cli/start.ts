@@ -11,7 +11,7 @@ import { errorLine, toPlain } from '../base/errors.ts';
 import { type Logger, systemClock } from '../base/runtime.ts';
 import { builtThreadEntries } from '../channel/channel.ts';
 import { createLogger } from '../channel/log.ts';
-import { onStopSignals } from '../channel/stop-signals.ts';
+import { onSignals } from '../channel/process-signals.ts';
 import { Supervisor } from '../channel/supervisor.ts';
 import type { Config, HttpConfig } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
@@ -58,10 +58,14 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
     recent,
   });
   let stopAsked = false;
-  const removeSignals = onStopSignals(log, () => {
-    stopAsked = true;
-    supervisor?.stop();
-  });
+  const removeSignals = onSignals(
+    log,
+    () => {
+      stopAsked = true;
+      supervisor?.stop();
+    },
+    () => supervisor?.reload(),
+  );
   try {
     log.info('millrace starting', { version, pid: process.pid, data_dir: config.dataDir });
     for (const warning of config.warnings) log.warn('configuration warning', { warning });
@@ -70,6 +74,8 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
       entries: builtThreadEntries(),
       log,
       clock: systemClock,
+      readAgain: () => loadConfig(config.file, terminal.env),
+      setLogLevel: (level) => log.setLevel(level),
       compose: (channels) => observer.compose(channels),
     });
     observer.start();

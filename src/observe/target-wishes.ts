@@ -27,6 +27,7 @@ export interface UntilStatus {
   readonly before: string | null;
   readonly after: string | null;
   readonly time: string | null;
+  /** The target has stopped there. */
   readonly reached: boolean;
 }
 
@@ -52,9 +53,10 @@ export function targetWishesStatus(
   lagTransactions: number | null,
 ): TargetWishesStatus {
   const gate = status?.gate ?? null;
+  const hasStopped = status !== null && status.untilReached && status.inFlight === 0;
   return {
     delay_seconds: (wishes.delayMs ?? delayMs) / 1000,
-    until: wishes.until === null ? null : untilStatus(wishes.until, gate?.is === 'until'),
+    until: wishes.until === null ? null : untilStatus(wishes.until, hasStopped),
     waiting: waitingStatus(status, lagTransactions),
     hold: gate?.is === 'held' ? holdStatus(gate) : null,
     skips_pending: pending(wishes.skipped).length,
@@ -95,11 +97,13 @@ export function heldUp({ name, status, wishes }: TargetSnapshot): {
   readonly reason: string;
 } | null {
   const gate = status?.gate ?? null;
+  const inFlight = status?.inFlight ?? 0;
   if (wishes.paused) {
-    const inFlight = status?.inFlight ?? 0;
     const after = inFlight === 0 ? '' : `, ${inFlight} transactions in flight are finished first`;
     return { state: 'paused', reason: `paused${after}; millrace resume ${name} goes on` };
   }
+  // What is in flight before the place is still being applied.
+  if (inFlight > 0) return null;
   if (gate?.is === 'until') {
     return {
       state: 'paused',

@@ -7,11 +7,16 @@
  * empty transaction (both tried on 9.7.4).
  */
 import { assert } from '../base/errors.ts';
+import { sleep } from '../base/runtime.ts';
 import { parsePositionSet, type TransactionId } from '../binlog/position-set.ts';
 import type { TransactionHead } from '../binlog/transaction-boundary.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import type { Executed, Progress } from './progress.ts';
 import type { TargetFacts } from './target-facts.ts';
+
+/** How often and how long it is waited for sessions of an earlier life. */
+const OWNER_LOOK_MS = 100;
+const OWNER_LOOKS = 50;
 
 export class GtidProgress implements Progress {
   readonly kind = 'gtid';
@@ -23,9 +28,23 @@ export class GtidProgress implements Progress {
     this.#facts = facts;
   }
 
-  async takeOver(): Promise<Executed> {
+  async takeOver(about: readonly string[]): Promise<Executed> {
+    // Looked at first: what is owned no more is executed by now, or never will be by that session.
+    const owned = await this.#awaitOwners(new Set(about));
     const rows = await this.#control.query('SELECT @@GLOBAL.gtid_executed AS executed');
-    return { set: parsePositionSet('gtid', rows[0]?.executed ?? ''), above: new Set() };
+    const settled = new Set(about.filter((id) => !owned.has(id)));
+    return { set: parsePositionSet('gtid', rows[0]?.executed ?? ''), above: new Set(), settled };
+  }
+
+  /** Which of them some session owns, after it was given time to commit or to notice that its client is gone. */
+  async #awaitOwners(ids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    for (let look = 1; ids.size > 0; look++) {
+      const [row] = await this.#control.query('SELECT @@GLOBAL.gtid_owned AS owned');
+      const owned = ownedGtids(row?.owned ?? '').filter((id) => ids.has(id));
+      if (owned.length === 0 || look >= OWNER_LOOKS) return new Set(owned);
+      await sleep(OWNER_LOOK_MS);
+    }
+    return new Set();
   }
 
   begin(id: TransactionId, head: TransactionHead): readonly string[] {
@@ -54,4 +73,19 @@ export class GtidProgress implements Progress {
   async checkpoint(): Promise<void> {}
 
   close(): void {}
+}
+
+/** Of `uuid:3#12:7#14,uuid:tag:1#15`: the GTIDs without the sessions that own them. */
+export function ownedGtids(text: string): string[] {
+  const ids: string[] = [];
+  for (const part of text.split(',')) {
+    const [uuid = '', ...rest] = part.trim().toLowerCase().split(':');
+    let tag = '';
+    for (const word of rest) {
+      const gno = /^(\d+)#/.exec(word)?.[1];
+      if (gno === undefined) tag = `:${word}`;
+      else ids.push(`${uuid}${tag}:${gno}`);
+    }
+  }
+  return ids;
 }

@@ -14,12 +14,17 @@ export interface Executed {
   readonly set: PositionSet;
   /** Texts of ids; only where `set` cannot have holes (MariaDB positions). */
   readonly above: ReadonlySet<string>;
+  /** Texts of the ids that were asked about, but for those that another session may still be committing. */
+  readonly settled: ReadonlySet<string>;
 }
 
 export interface Progress {
   readonly kind: 'gtid' | 'table';
-  /** Takes the target over from whoever applied before, and returns what it has executed. */
-  takeOver(): Promise<Executed>;
+  /**
+   * Takes the target over from whoever applied before, and returns what it has executed. `about`: ids of which it has to be known for
+   * sure, as far as that can be had: a session of an earlier life may be in the middle of their commit.
+   */
+  takeOver(about: readonly string[]): Promise<Executed>;
   /** What must stand before the transaction's first statement. */
   begin(id: TransactionId, head: TransactionHead): readonly string[];
   /**

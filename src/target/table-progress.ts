@@ -102,7 +102,7 @@ export class TableProgress implements Progress {
     return this.#channel;
   }
 
-  async takeOver(): Promise<Executed> {
+  async takeOver(about: readonly string[]): Promise<Executed> {
     const control = this.#control;
     const { kind, startAt } = this.#options;
     await control.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
@@ -141,7 +141,12 @@ export class TableProgress implements Progress {
       this.#base = executed.clone();
       for (const list of this.#above) list.length = 0;
       this.#above[1] = above;
-      return { set: executed, above: new Set(above.map(transactionIdText)) };
+      // Whoever was in the middle of a commit held one of the locked rows.
+      return {
+        set: executed,
+        above: new Set(above.map(transactionIdText)),
+        settled: new Set(about),
+      };
     } catch (error) {
       await control.query('ROLLBACK').catch(() => {});
       throw error;

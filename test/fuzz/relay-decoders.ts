@@ -98,6 +98,7 @@ function assemble(buf: Buffer, start: number, end: number): unknown[] {
     const assembler = new TransactionAssembler(cursor, {
       set: emptyPositionSet(cursor.kind),
       above: new Set(),
+      settled: new Set(),
     });
     const transactions: unknown[] = [];
     for (;;) {

@@ -3,7 +3,7 @@
  * what the source does, when the relay log gets it, and when and how the applier runs.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ApplierOptions } from '../../src/applier/applier-messages.ts';
+import type { ApplierOptions, ExecutedIds } from '../../src/applier/applier-messages.ts';
 import { ApplierRun, type RunCounters } from '../../src/applier/applier-run.ts';
 import { NO_CONTROL } from '../../src/applier/target-control.ts';
 import { type MillraceError, toPlain } from '../../src/base/errors.ts';
@@ -128,10 +128,13 @@ export class ApplierRig {
   }
 
   /** Connects and takes over; rejects when that fails. */
-  async begin(more: Partial<ApplierOptions> = {}): Promise<AppliedLife> {
+  async begin(
+    more: Partial<ApplierOptions> = {},
+    onExecuted: (ids: ExecutedIds) => void = () => {},
+  ): Promise<AppliedLife> {
     const say = (message: string, facts?: LogFacts): void => void this.logged.push({ message, facts });
     const log = { ...silentLogger, debug: say, info: say, warn: say };
-    const run = new ApplierRun(this.applierOptions(more), this.#kind, this.counters, log);
+    const run = new ApplierRun(this.applierOptions(more), this.#kind, this.counters, log, onExecuted);
     try {
       await run.start();
     } catch (error) {

@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { callControl } from '../../src/channel/control-socket.ts';
 import type { Account } from './accounts.ts';
 import { processGuard } from './process-guard.ts';
 import { type ProgramResult, runProgram } from './program.ts';
@@ -57,6 +58,12 @@ export interface TargetStatus {
   readonly transactions_applied: number;
   readonly rows_applied: number;
   readonly last_error: unknown;
+  readonly delay_seconds: number;
+  readonly until: { readonly reached: boolean } | null;
+  readonly waiting: { readonly next_id: string; readonly next_due_seconds: number | null } | null;
+  readonly hold: { readonly id: string } | null;
+  readonly skips_pending: number;
+  readonly approvals: number;
 }
 
 export interface ChannelStatus {
@@ -185,12 +192,13 @@ export class MillraceProcess {
     }
   }
 
-  /** Null when no process answers. */
+  /** What `millrace status --json` prints, without a process for each look. Null when no process answers. */
   async status(): Promise<MillraceStatus | null> {
-    const result = await this.command('status', ['--json']);
-    // Code 3: it answers, and a channel is degraded.
-    if (result.code !== 0 && result.code !== 3) return null;
-    return JSON.parse(result.stdout) as MillraceStatus;
+    try {
+      return (await callControl(this.dataDir, { do: 'status' }, 10_000)) as MillraceStatus;
+    } catch {
+      return null;
+    }
   }
 
   async channel(): Promise<ChannelStatus> {

@@ -38,6 +38,7 @@ function assembleAll(relay: RelayDirectory, executed: PositionSet): Assembled[] 
   const assembler = new TransactionAssembler(relay.cursor({ from: from! }), {
     set: executed,
     above: new Set(),
+    settled: new Set(),
   });
   const all: Assembled[] = [];
   for (let next = assembler.next(); next.is !== 'end'; next = assembler.next()) all.push(next);

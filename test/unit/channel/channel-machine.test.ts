@@ -1,72 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { ErrorCode, PlainError } from '../../../src/base/errors.ts';
-import { ERROR_CODES } from '../../../src/base/errors.ts';
-import { ASK_AGAIN_MS, ASK_MS, stepChannel } from '../../../src/channel/channel-machine.ts';
-import {
-  type ChannelEffect,
-  type ChannelInput,
-  type ChannelMachine,
-  newChannelMachine,
-  type ThreadId,
-} from '../../../src/channel/channel-state.ts';
-
-const UUID = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
-
-function error(code: ErrorCode): PlainError {
-  return { code, action: ERROR_CODES[code], message: `because of ${code}`, hint: null, facts: {} };
-}
-
-/** A machine with a clock: takes inputs, gives back what it wants done, log entries left out. */
-class Run {
-  machine: ChannelMachine;
-  nowMs = 1_000;
-
-  constructor(targets: number) {
-    this.machine = newChannelMachine(targets);
-  }
-
-  in(input: ChannelInput, afterMs = 0): ChannelEffect[] {
-    this.nowMs += afterMs;
-    const [next, effects] = stepChannel(this.machine, input, this.nowMs);
-    this.machine = next;
-    return effects.filter((effect) => effect.do !== 'log');
-  }
-
-  tick(afterMs: number): ChannelEffect[] {
-    return this.in({ type: 'tick' }, afterMs);
-  }
-
-  executed(target: number, executed: string): ChannelEffect[] {
-    return this.in({ type: 'executed', target, executed });
-  }
-
-  ended(thread: ThreadId, cause: PlainError | null = null, died = false): ChannelEffect[] {
-    return this.in({ type: 'ended', thread, cause, died });
-  }
-
-  source(relayLogIsEmpty: boolean): ChannelEffect[] {
-    return this.in({ type: 'source', kind: 'gtid', relayLogIsEmpty });
-  }
-
-  get at(): string {
-    return this.machine.state.at;
-  }
-}
-
-function reaching(targets: number): Run {
-  const run = new Run(targets);
-  run.in({ type: 'start' });
-  return run;
-}
-
-function running(targets = 1): Run {
-  const run = reaching(targets);
-  run.source(true);
-  for (let target = 0; target < targets; target++) run.executed(target, `${UUID}:1-10`);
-  run.in({ type: 'reader-streaming' });
-  return run;
-}
+import { ERROR_CODES, type ErrorCode, type PlainError } from '../../../src/base/errors.ts';
+import { ASK_AGAIN_MS, ASK_MS } from '../../../src/channel/channel-machine.ts';
+import type { ChannelEffect, ThreadId } from '../../../src/channel/channel-state.ts';
+import { error, Run, reaching, running, UUID } from './channel-run.ts';
 
 describe('the start of a channel', () => {
   test('starts every thread; the appliers begin when the kind of the source is known', () => {
@@ -396,7 +333,17 @@ describe('a stop', () => {
 test('whatever happens, no thread is started twice, no log is thrown away under a thread, and a stop always ends', () => {
   const codes = Object.keys(ERROR_CODES) as ErrorCode[];
   const event = fc.record({
-    what: fc.constantFrom('source', 'executed', 'needed', 'streaming', 'end', 'die', 'tick', 'stop'),
+    what: fc.constantFrom(
+      'source',
+      'executed',
+      'needed',
+      'streaming',
+      'end',
+      'die',
+      'tick',
+      'stop',
+      'resume',
+    ),
     thread: fc.nat(2),
     code: fc.constantFrom(...codes),
     number: fc.integer({ min: 1, max: 9 }),
@@ -439,6 +386,7 @@ test('whatever happens, no thread is started twice, no log is thrown away under 
         if (what === 'die' && live.has(thread)) end(thread, error('INTERNAL'), true);
         if (what === 'tick') obey(run.tick(ms));
         if (what === 'stop') obey(run.in({ type: 'stop' }));
+        if (what === 'resume') obey(run.in({ type: 'resume', thread }));
       }
       obey(run.in({ type: 'stop' }));
       for (const thread of [...live]) {

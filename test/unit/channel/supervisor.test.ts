@@ -40,6 +40,8 @@ async function start(...channels: readonly (readonly [source: string, ...targets
     entries: ENTRIES,
     log: createLogger({ level: 'debug', format: 'json', write: (line) => lines.push(line) }),
     clock: systemClock,
+    readAgain: () => loadConfig(file, {}),
+    setLogLevel: () => {},
     compose: (snapshots) => snapshots.map(({ name }) => name),
   });
   running.push(supervisor);
@@ -131,6 +133,8 @@ describe('the supervisor', () => {
       entries: ENTRIES,
       log: createLogger({ level: 'error', format: 'json', write: () => {} }),
       clock: systemClock,
+      readAgain: () => loadConfig(file, {}),
+      setLogLevel: () => {},
       compose: () => null,
     });
     await expect(second).rejects.toMatchObject({ code: 'ALREADY_RUNNING' });

@@ -195,11 +195,11 @@ describe('start in the foreground', () => {
   });
 
   test('a second signal ends it at once with 1, however long the stop takes', async () => {
-    const module = pathToFileURL(join(repositoryRoot, 'dist', 'channel', 'stop-signals.js')).href;
+    const module = pathToFileURL(join(repositoryRoot, 'dist', 'channel', 'process-signals.js')).href;
     const program = `
-      const { onStopSignals } = await import(${JSON.stringify(module)});
+      const { onSignals } = await import(${JSON.stringify(module)});
       const log = { info: console.log, warn: console.log };
-      onStopSignals(log, () => console.log('asked to stop'));
+      onSignals(log, () => console.log("asked to stop"), () => console.log("asked to reload"));
       setInterval(() => {}, 1e9);
       console.log('up');`;
     const child = spawn(process.execPath, ['--input-type=module', '-e', program], {

@@ -132,3 +132,28 @@ test('in a narrow window one part stands below the other, and what is not well i
     ].join('\n'),
   );
 });
+
+test('what operators want, and what waits for it, stands below', () => {
+  const id = '3e11fa47-71ca-11e1-9e33-c80aa9429562:7';
+  expect(
+    render({
+      delayMs: 1_800_000,
+      wishes: {
+        until: { is: 'after', id },
+        skipped: [{ id, executed: false, reason: 'r', certain: true }],
+      },
+      target: {
+        gate: { is: 'due', dueInMs: 12_000 },
+        waiting: { nextId: id, nextDueInMs: 12_000, bytes: 4_711 },
+        executed: '3e11fa47-71ca-11e1-9e33-c80aa9429562:1-6',
+      },
+    })
+      .split('\n')
+      .slice(5),
+  ).toEqual([
+    'orders: target standby: delayed by 30m',
+    `orders: target standby: 5015 transactions wait (4.6 KiB); next: ${id} is due in 12 s`,
+    `orders: target standby: stops after ${id}`,
+    'orders: target standby: 1 transaction is to be skipped',
+  ]);
+});

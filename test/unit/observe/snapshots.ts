@@ -107,6 +107,7 @@ function applierStatus(state: ApplierState): ApplierStatus {
     activity: [],
     stuck: null,
     gate: { is: 'open' },
+    untilReached: false,
     waiting: null,
     inFlight: 0,
   };

@@ -201,3 +201,116 @@ describe('the status', () => {
     ).toBe(0);
   });
 });
+
+describe('what operators want of a target', () => {
+  const match = {
+    id: `${UUID}:7`,
+    location: { fileNumber: 1, offset: 100 },
+    guard: 'drop_table',
+    what: 'DROP TABLE shop.orders',
+    commitMicros: null,
+  };
+  const waiting = { nextId: `${UUID}:7`, nextDueInMs: null, bytes: 4_711 };
+  const behind = { executed: `${UUID}:1-6`, caughtUpWithRelay: false, waiting };
+
+  test('a paused target makes the channel degraded, and says how it goes on', () => {
+    const channel = compose({ wishes: { paused: true }, target: { ...behind, gate: { is: 'paused' } } });
+    expect(channel).toMatchObject({
+      state: 'degraded',
+      reason: 'target standby: paused; millrace resume standby goes on',
+    });
+    expect(channel.targets[0]).toMatchObject({
+      state: 'paused',
+      waiting: { transactions: 5_015, bytes: 4_711, next_id: `${UUID}:7`, next_due_seconds: null },
+    });
+  });
+
+  test('what is in flight when it is paused is told, and is not waiting', () => {
+    const channel = compose({
+      wishes: { paused: true },
+      target: { ...behind, gate: { is: 'paused' }, inFlight: 3 },
+    });
+    expect(channel.targets[0]?.reason).toBe(
+      'paused, 3 transactions in flight are finished first; millrace resume standby goes on',
+    );
+    expect(channel.targets[0]?.waiting?.transactions).toBe(5_012);
+  });
+
+  test('a held target names the guard, what it found, and both ways on', () => {
+    const channel = compose({ target: { ...behind, gate: { is: 'held', match } } });
+    expect(channel.state).toBe('degraded');
+    expect(channel.targets[0]).toMatchObject({
+      state: 'held',
+      reason: `held, guard drop_table: DROP TABLE shop.orders in ${UUID}:7; millrace approve ${UUID}:7 or millrace skip ${UUID}:7 --reason "…"`,
+      hold: { id: `${UUID}:7`, guard: 'drop_table', what: 'DROP TABLE shop.orders' },
+    });
+  });
+
+  test('a target that has stopped where it was told shows where', () => {
+    const until = { is: 'before', id: `${UUID}:7` } as const;
+    const channel = compose({
+      wishes: { until },
+      target: { ...behind, gate: { is: 'until', until }, untilReached: true },
+    });
+    expect(channel.targets[0]).toMatchObject({
+      state: 'paused',
+      reason: `stopped before ${UUID}:7, as it was told; millrace resume standby goes on`,
+      until: { before: `${UUID}:7`, after: null, time: null, reached: true },
+    });
+    const finishing = compose({
+      wishes: { until },
+      target: { ...behind, gate: { is: 'until', until }, untilReached: true, inFlight: 1 },
+    });
+    expect(finishing.targets[0]).toMatchObject({ state: 'running', reason: null, until: { reached: false } });
+    const ahead = compose({ wishes: { until: { is: 'time', ms: NOW } } });
+    expect(ahead.state).toBe('running');
+    expect(ahead.targets[0]?.until).toEqual({
+      before: null,
+      after: null,
+      time: '2026-02-03T04:05:06.000Z',
+      reached: false,
+    });
+  });
+
+  test('a delayed target runs, and tells what waits and when the next one is due', () => {
+    const due = { ...behind, waiting: { ...waiting, nextDueInMs: 12_500 } };
+    const channel = compose({ delayMs: 60_000, target: { ...due, gate: { is: 'due', dueInMs: 12_500 } } });
+    expect(channel.state).toBe('running');
+    expect(channel.targets[0]).toMatchObject({
+      state: 'running',
+      reason: null,
+      delay_seconds: 60,
+      waiting: { next_due_seconds: 12.5 },
+    });
+    expect(compose({ delayMs: 60_000, wishes: { delayMs: 0 } }).targets[0]?.delay_seconds).toBe(0);
+  });
+
+  test('skips and approvals count until they are executed', () => {
+    const done = { id: `${UUID}:1`, executed: true };
+    const open = { id: `${UUID}:7`, executed: false };
+    const reason = { reason: 'r', certain: true };
+    const channel = compose({
+      wishes: {
+        approved: [done, open],
+        skipped: [
+          { ...done, ...reason },
+          { ...open, ...reason },
+        ],
+      },
+    });
+    expect(channel.targets[0]).toMatchObject({ skips_pending: 1, approvals: 1 });
+  });
+
+  test('a target that is not connected says that before anything else', () => {
+    const channel = compose({ wishes: { paused: true }, targetState: { at: 'connecting', attempt: 3 } });
+    expect(channel.targets[0]).toMatchObject({ state: 'connecting', reason: 'connecting, attempt 3' });
+  });
+
+  test('a paused reader makes the channel degraded', () => {
+    expect(compose({ readerState: { at: 'paused' } })).toMatchObject({
+      state: 'degraded',
+      reason: 'reader: paused; millrace resume reader goes on',
+      reader: { state: 'paused' },
+    });
+  });
+});

@@ -194,7 +194,7 @@ describe('failures that will not pass', () => {
 
 test('whatever comes in whatever order, a stop always leads to exactly one closing', () => {
   const event = fc.oneof(
-    fc.constantFrom<ReaderInput>(due, streaming, { type: 'progress' }),
+    fc.constantFrom<ReaderInput>(due, streaming, { type: 'progress' }, { type: 'pause' }, { type: 'resume' }),
     fc.constantFrom(...(Object.keys(ERROR_CODES) as ErrorCode[])).map((code) => failure(code)),
   );
   fc.assert(
@@ -216,4 +216,71 @@ test('whatever comes in whatever order, a stop always leads to exactly one closi
       expect(memory.state.at).toBe('stopped');
     }),
   );
+});
+
+describe('a pause', () => {
+  const pause: ReaderInput = { type: 'pause' };
+  const resume: ReaderInput = { type: 'resume' };
+  const discover: ReaderInput = { type: 'start', goal: 'discover' };
+  const discovered: ReaderInput = { type: 'discovered', waitingFor: 'waiting for the target' };
+
+  test('ends the stream, and resume connects again as if nothing had ever failed', () => {
+    const paused = walk(start, failure('CONNECTION_LOST'), due, streaming, pause);
+    expect(paused.memory.state).toEqual({ at: 'paused' });
+    expect(paused.effects).toEqual([{ type: 'part' }]);
+    const resumed = stepReader(paused.memory, resume, POLICY);
+    expect(resumed[0].state).toEqual({ at: 'connecting', attempt: 1 });
+    expect(resumed[1]).toEqual([{ type: 'connect', goal: 'stream' }]);
+  });
+
+  test('ends an attempt, and a wait for the next one', () => {
+    expect(walk(start, pause).effects).toEqual([{ type: 'part' }]);
+    const waiting = walk(start, failure('CONNECTION_LOST'), pause);
+    expect(waiting.effects).toEqual([{ type: 'cancel-retry' }]);
+    expect(stepReader(waiting.memory, due, POLICY)[1]).toEqual([]);
+  });
+
+  test('twice is once, and resume without a pause is nothing', () => {
+    expect(walk(start, streaming, pause, pause).effects).toEqual([]);
+    expect(walk(start, streaming, resume)).toEqual({ memory: walk(start, streaming).memory, effects: [] });
+  });
+
+  test('while nothing was to be done yet leaves what is to be done for after it', () => {
+    const paused = walk(discover, discovered, pause);
+    expect(paused.memory.state).toEqual({ at: 'paused' });
+    expect(stepReader(paused.memory, resume, POLICY)[0].state).toEqual({
+      at: 'idle',
+      reason: 'waiting for the target',
+    });
+  });
+
+  test('still lets the relay log tell how the source counts', () => {
+    const looking = walk(discover, pause);
+    expect(looking.effects).toEqual([{ type: 'part' }, { type: 'connect', goal: 'discover' }]);
+    const known = stepReader(looking.memory, discovered, POLICY)[0];
+    expect(known.state).toEqual({ at: 'paused' });
+    expect(stepReader(known, resume, POLICY)[1]).toEqual([]);
+  });
+
+  test('waits with what only the source can tell until it is over', () => {
+    const parked = walk(discover, pause, { type: 'parked' });
+    expect(parked.memory.state).toEqual({ at: 'paused' });
+    expect(stepReader(parked.memory, resume, POLICY)[1]).toEqual([{ type: 'connect', goal: 'discover' }]);
+    // It was over before the relay log had been looked at.
+    expect(walk(discover, pause, resume, { type: 'parked' }).effects).toEqual([
+      { type: 'connect', goal: 'discover' },
+    ]);
+  });
+
+  test('from birth on makes no connection', () => {
+    let memory = initialReader('begins', true);
+    for (const input of [discover, discovered]) [memory] = stepReader(memory, input, POLICY);
+    expect(memory.state).toEqual({ at: 'paused' });
+  });
+
+  test('a stop ends it', () => {
+    const stopped = walk(start, streaming, pause, { type: 'stop' }, { type: 'closed' });
+    expect(stopped.memory.state).toEqual({ at: 'stopped', cause: null });
+    expect(walk(start, { type: 'stop' }, pause).effects).toEqual([]);
+  });
 });

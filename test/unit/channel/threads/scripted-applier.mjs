@@ -37,13 +37,15 @@ parentPort.on('message', (command) => {
     });
     parentPort.postMessage({ type: 'executed', executed });
     say({ at: 'running' });
-  } else if (command.type === 'settings') {
+  } else if (command.type === 'freeze') {
+    const passed = command.about.filter((id) => id.endsWith(':6'));
     parentPort.postMessage({
-      type: 'taken',
+      type: 'frozen',
       revision: command.revision,
-      passed: command.about.filter((id) => id.endsWith(':6')),
-      untilPassed: false,
+      lateness: { passed, untilPassed: false },
     });
+  } else if (command.type === 'settings') {
+    parentPort.postMessage({ type: 'taken', revision: command.revision });
   } else if (command.type === 'stop') {
     goodbye(null);
   } else if (command.type === 'status') {
@@ -68,6 +70,7 @@ parentPort.on('message', (command) => {
         activity: [],
         stuck: null,
         gate: { is: 'open' },
+        untilReached: false,
         waiting: null,
         inFlight: 0,
       },

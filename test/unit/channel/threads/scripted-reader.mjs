@@ -21,6 +21,10 @@ parentPort.on('message', (command) => {
   if (command.type === 'start') {
     started = command.executed;
     if (script === 'dies-when-started') throw new Error('the reader has a bug');
+    say(workerData.paused ? { at: 'paused' } : { at: 'streaming', sinceMs: Date.now() });
+  } else if (command.type === 'pause') {
+    say({ at: 'paused' });
+  } else if (command.type === 'resume') {
     say({ at: 'streaming', sinceMs: Date.now() });
   } else if (command.type === 'stop') {
     goodbye(null);

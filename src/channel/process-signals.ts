@@ -1,13 +1,14 @@
 /**
- * SIGTERM and SIGINT: the first asks for an orderly stop, the second ends the process at once with exit code 1.
+ * SIGTERM and SIGINT: the first asks for an orderly stop, the second ends the process at once with exit code 1. SIGHUP has the
+ * configuration read again, as `millrace reload` does.
  *
  * As PID 1 of a container the kernel delivers only signals that have a handler, so these are installed before anything
- * else starts. SIGHUP is answered in the log and otherwise ignored: the configuration is read at the start only.
+ * else starts.
  */
 import type { Logger } from '../base/runtime.ts';
 
 /** Removes the handlers again when called. */
-export function onStopSignals(log: Logger, stop: () => void): () => void {
+export function onSignals(log: Logger, stop: () => void, reload: () => void): () => void {
   let asked = false;
   const orderly = (signal: NodeJS.Signals): void => {
     if (asked) {
@@ -18,13 +19,16 @@ export function onStopSignals(log: Logger, stop: () => void): () => void {
     log.info('signal received, stopping', { signal });
     stop();
   };
-  const ignored = (): void => log.info('SIGHUP ignored: the configuration is read at the start only');
+  const again = (signal: NodeJS.Signals): void => {
+    log.info('signal received, reading the configuration again', { signal });
+    reload();
+  };
   process.on('SIGTERM', orderly);
   process.on('SIGINT', orderly);
-  process.on('SIGHUP', ignored);
+  process.on('SIGHUP', again);
   return () => {
     process.off('SIGTERM', orderly);
     process.off('SIGINT', orderly);
-    process.off('SIGHUP', ignored);
+    process.off('SIGHUP', again);
   };
 }

@@ -1,0 +1,262 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { ApplierSettings } from '../../../src/applier/applier-messages.ts';
+import { ApplyIntake, type TransactionSource } from '../../../src/applier/apply-intake.ts';
+import { ApplyScheduler } from '../../../src/applier/apply-scheduler.ts';
+import { WallDueClock } from '../../../src/applier/due-clock.ts';
+import { NO_CONTROL, type TargetControl } from '../../../src/applier/target-control.ts';
+import type { Transaction } from '../../../src/applier/transaction.ts';
+import type { Assembled } from '../../../src/applier/transaction-assembler.ts';
+import { parsePositionSet, transactionIdText } from '../../../src/binlog/position-set.ts';
+import { NO_GUARDS } from '../../../src/rules/guard-rules.ts';
+import { ALL_IS_REPLICATED } from '../../../src/rules/target-rules.ts';
+
+const UUID = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
+const id = (gno: number): string => `${UUID}:${gno}`;
+const gnoOf = (transaction: Transaction): number => Number(transactionIdText(transaction.id).split(':')[1]);
+
+/** The log holds transactions 1 to `length`, each committed one second after the one before, ten to a relay file. */
+class Log implements TransactionSource {
+  readonly #length: number;
+  readonly #executed: ReadonlySet<number>;
+  #next = 1;
+  #ordinal = 0;
+
+  constructor(length: number, executed: ReadonlySet<number> = new Set()) {
+    this.#length = length;
+    this.#executed = executed;
+  }
+
+  get fileNumber(): number {
+    return Math.ceil(this.#next / 10);
+  }
+
+  get position() {
+    return { fileNumber: this.fileNumber, offset: this.#next };
+  }
+
+  next(): Assembled {
+    if (this.#next > this.#length) return { is: 'end' };
+    const gno = this.#next++;
+    const name = { kind: 'gtid', sid: UUID, gno: BigInt(gno) } as const;
+    const commitMicros = BigInt(gno) * 1_000_000n;
+    if (this.#executed.has(gno)) return { is: 'executed', id: name, commitMicros };
+    const transaction = {
+      ordinal: this.#ordinal++,
+      lastCommitted: 0,
+      sequenceNumber: gno,
+      clock: 1,
+      barrier: gno % 7 === 0 ? 'a statement' : null,
+      bytes: 10,
+      id: name,
+      location: { fileNumber: Math.ceil(gno / 10), offset: gno },
+      commitMicros,
+      skip: null,
+    } as unknown as Transaction;
+    return { is: 'transaction', transaction };
+  }
+}
+
+function settingsOf(control: Partial<TargetControl> = {}): ApplierSettings {
+  return {
+    delayMs: 0,
+    rules: ALL_IS_REPLICATED,
+    guards: NO_GUARDS,
+    control: { ...NO_CONTROL, ...control },
+  };
+}
+
+function world(
+  length: number,
+  options: {
+    executed?: readonly number[];
+    control?: Partial<TargetControl>;
+    settled?: readonly string[];
+  } = {},
+) {
+  const { executed = [], control = {}, settled = [] } = options;
+  const scheduler = new ApplyScheduler<Transaction>({
+    workers: 3,
+    commitOrder: 'any',
+    windowMax: 8,
+    bytesMax: 200,
+    transactionsMax: 12,
+  });
+  const set = parsePositionSet('gtid', executed.map(id).join(','));
+  const intake = new ApplyIntake({ set, above: new Set(), settled: new Set(settled) }, settingsOf(control), {
+    kind: 'gtid',
+    scheduler,
+    due: new WallDueClock({ wallMs: () => 0, monotonicMs: () => 0 }),
+    scout: () => null,
+  });
+  intake.readFrom(new Log(length, new Set(executed)));
+  /** What starts now, in order. */
+  const start = (): Transaction[] => {
+    const started: Transaction[] = [];
+    for (let next = scheduler.takeReady(); next !== null; next = scheduler.takeReady()) started.push(next);
+    return started;
+  };
+  return { scheduler, intake, start };
+}
+
+describe('the intake', () => {
+  test('tells what waits and why, and which relay file that needs', () => {
+    const { intake } = world(30, { executed: [1, 2], control: { until: { is: 'before', id: id(25) } } });
+    expect(intake.fill()).toBe('full');
+    expect(intake.next).toBeNull();
+    expect(intake.neededFile).toBe(1);
+    intake.admitBy(settingsOf({ paused: true }));
+    expect(intake.fill()).toBe('waiting');
+    expect(intake.gate).toEqual({ is: 'paused' });
+    expect(gnoOf(intake.next!)).toBe(3);
+    expect(intake.neededFile).toBe(1);
+  });
+
+  test('a pause stops what was read ahead and has not started', () => {
+    const { intake, scheduler, start } = world(30);
+    intake.fill();
+    const running = start();
+    expect(running.map(gnoOf)).toEqual([1, 2, 3]);
+    intake.admitBy(settingsOf({ paused: true }));
+    expect(intake.fill()).toBe('waiting');
+    for (const transaction of running) scheduler.committed(transaction);
+    expect(start()).toEqual([]);
+    intake.advance();
+    expect(intake.prefix.toString()).toBe(`${UUID}:1-3`);
+    intake.admitBy(settingsOf());
+    intake.fill();
+    expect(start().map(gnoOf)).toEqual([4, 5, 6]);
+  });
+
+  test('a skip concerns what was read ahead and has not started; for what has it comes too late', () => {
+    const { intake, start } = world(30);
+    intake.fill();
+    start();
+    const control = {
+      ...NO_CONTROL,
+      skipped: [
+        { id: id(2), reason: 'late' },
+        { id: id(5), reason: 'in time' },
+      ],
+    };
+    expect(intake.lateness({ until: null, about: [id(2), id(5), id(29)] })).toEqual({
+      passed: [id(2)],
+      untilPassed: false,
+    });
+    intake.admitBy(settingsOf(control));
+    intake.fill();
+    expect(intake.isPassed({ kind: 'gtid', sid: UUID, gno: 5n })).toBe(true);
+  });
+
+  test('an until comes too late when what it names is executed, in flight, or as young as something that is', () => {
+    const { intake, start } = world(30, { executed: [1, 2] });
+    intake.fill();
+    start();
+    const passed = (until: TargetControl['until']): boolean =>
+      intake.lateness({ until, about: [] }).untilPassed;
+    expect(passed({ is: 'before', id: id(2) })).toBe(true);
+    expect(passed({ is: 'after', id: id(4) })).toBe(true);
+    expect(passed({ is: 'before', id: id(20) })).toBe(false);
+    expect(passed({ is: 'time', ms: 5_000 })).toBe(true);
+    expect(passed({ is: 'time', ms: 6_000 })).toBe(false);
+    expect(passed(null)).toBe(false);
+  });
+
+  test('what was said about a transaction is reported when that is executed, and what the target had already, at once', () => {
+    const control = {
+      approved: [id(2)],
+      skipped: [
+        { id: id(4), reason: 'r' },
+        { id: id(28), reason: 'r' },
+      ],
+    };
+    const settled = [id(2), id(4)];
+    const { intake, scheduler, start } = world(30, { executed: [1, 2], control, settled });
+    expect(intake.takeExecuted()).toEqual({ committed: [], found: [id(2)], missing: [id(4)] });
+    intake.fill();
+    const [three, four] = start();
+    scheduler.committed(four!);
+    intake.advance();
+    expect(intake.takeExecuted()).toBeNull();
+    scheduler.committed(three!);
+    intake.advance();
+    expect(intake.takeExecuted()).toEqual({ committed: [id(4)], found: [], missing: [] });
+    expect(intake.takeExecuted()).toBeNull();
+  });
+
+  test('whatever is said and whenever, each transaction starts once, in order, and as was last said before', () => {
+    const said = fc.record({
+      paused: fc.boolean(),
+      skipped: fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { maxLength: 8 }),
+      until: fc.option(fc.integer({ min: 1, max: 60 })),
+      is: fc.constantFrom('before' as const, 'after' as const),
+    });
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.constant({ do: 'fill' as const }) },
+      { weight: 4, arbitrary: fc.constant({ do: 'start' as const }) },
+      { weight: 6, arbitrary: fc.record({ do: fc.constant('commit' as const), which: fc.nat(2) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('say' as const), said }) },
+    );
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 300 }),
+        fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { maxLength: 20 }),
+        (steps, executed) => {
+          const { intake, scheduler, start } = world(60, { executed });
+          const had = new Set(executed);
+          const started: number[] = [];
+          const committed = new Set<number>();
+          let running: Transaction[] = [];
+          let now = { paused: false, skipped: new Set<number>(), until: null as number | null, is: 'before' };
+          const go = (): void => {
+            for (const transaction of start()) {
+              const gno = gnoOf(transaction);
+              expect(now.paused).toBe(false);
+              if (now.until !== null) expect(gno).toBeLessThan(now.until + (now.is === 'after' ? 1 : 0));
+              expect(transaction.skip).toBe(now.skipped.has(gno) ? 'r' : null);
+              started.push(gno);
+              running.push(transaction);
+            }
+          };
+          const commit = (which: number): void => {
+            const transaction = running[which % Math.max(1, running.length)];
+            if (transaction === undefined) return;
+            running = running.filter((each) => each !== transaction);
+            committed.add(gnoOf(transaction));
+            scheduler.committed(transaction);
+            intake.advance();
+          };
+          const say = (what: typeof now): void => {
+            now = what;
+            const until = what.until === null ? null : { is: what.is as 'before', id: id(what.until) };
+            const skipped = [...what.skipped].map((gno) => ({ id: id(gno), reason: 'r' }));
+            intake.admitBy(settingsOf({ paused: what.paused, until, skipped }));
+          };
+          for (const each of steps) {
+            if (each.do === 'fill') intake.fill();
+            else if (each.do === 'start') go();
+            else if (each.do === 'commit') commit(each.which);
+            else say({ ...each.said, skipped: new Set(each.said.skipped) });
+            for (let gno = 1; gno <= 60; gno++) {
+              const isDone = intake.prefix.has({ kind: 'gtid', sid: UUID, gno: BigInt(gno) });
+              expect(isDone && !had.has(gno) && !committed.has(gno)).toBe(false);
+            }
+          }
+          say({ paused: false, skipped: new Set(), until: null, is: 'before' });
+          for (let guard = 0; started.length < 60 - had.size || running.length > 0; guard++) {
+            expect(guard).toBeLessThan(500);
+            intake.fill();
+            go();
+            commit(0);
+          }
+          intake.fill();
+          const lacked = Array.from({ length: 60 }, (_, index) => index + 1).filter((gno) => !had.has(gno));
+          expect(started).toEqual(lacked);
+          expect([...committed].sort((a, b) => a - b)).toEqual(lacked);
+          expect(intake.prefix.toString()).toBe(`${UUID}:1-60`);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
