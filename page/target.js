@@ -21,7 +21,11 @@ export function targetCard(bindings, channel, name, at) {
   );
   const reason = bindings.part(
     h('p.reason'),
-    (status) => valueAt(status, `${at}.reason`),
+    (status) => {
+      // Of what has stopped it, the box below tells more.
+      const { reason: why, state, last_error_detail: detail } = valueAt(status, at);
+      return state === 'stopped' && detail !== null ? null : why;
+    },
     (why) => [h('span', { 'data-path': `${at}.reason` }, why)],
   );
   return h(
@@ -215,7 +219,7 @@ function buttons(bindings, channel, name, at) {
   const row = h('div.buttons', {}, pause, resume, skip);
   bindings.follow((status) => {
     const { state } = valueAt(status, at);
-    pause.hidden = state === 'paused';
+    pause.hidden = state === 'paused' || state === 'stopped';
     resume.hidden = state !== 'paused' && state !== 'stopped';
     setAttribute(row, 'data-state', state);
     setText(resume, 'Resume');

@@ -123,6 +123,21 @@ export const METRICS: Readonly<Record<string, Definition>> = {
     help: 'How long the transaction that the others wait for has been in flight; 0 when nothing is stuck.',
     labels: ['channel', 'target', 'why'],
   },
+  millrace_target_delay_seconds: {
+    type: 'gauge',
+    help: 'How far the target is kept behind on purpose.',
+    labels: CT,
+  },
+  millrace_target_held: {
+    type: 'gauge',
+    help: '1 while a guard holds a transaction before the target.',
+    labels: CT,
+  },
+  millrace_target_waiting_transactions: {
+    type: 'gauge',
+    help: 'Transactions that wait before the target until they are due, approved or resumed. Absent: unknown.',
+    labels: CT,
+  },
   millrace_target_workers: {
     type: 'gauge',
     help: 'Connections that transactions are applied in.',
@@ -135,7 +150,7 @@ export const METRICS: Readonly<Record<string, Definition>> = {
   },
   millrace_last_error: {
     type: 'gauge',
-    help: '1 for the code of the last error of the reader or of a target.',
+    help: '1 with the code of the last error of the reader or of a target; 0 with the code none: there was none.',
     labels: ['channel', 'part', 'code'],
   },
 };
@@ -217,11 +232,18 @@ function sayTarget(channel: string, status: TargetStatus, say: Say): void {
   say('millrace_target_lag_bytes', labels, lag.applied.bytes);
   say('millrace_target_eta_seconds', labels, status.eta.seconds);
   say('millrace_target_stuck_seconds', { ...labels, why: stuck?.why ?? 'none' }, stuck?.since_seconds ?? 0);
+  say('millrace_target_delay_seconds', labels, status.delay_seconds);
+  say('millrace_target_held', labels, status.hold !== null);
+  say(
+    'millrace_target_waiting_transactions',
+    labels,
+    status.waiting === null ? 0 : status.waiting.transactions,
+  );
   say('millrace_target_workers', labels, status.workers);
   say('millrace_target_busy_workers', labels, status.busy.length);
   sayError(channel, status.name, status.last_error_code, say);
 }
 
 function sayError(channel: string, part: string, code: string | null, say: Say): void {
-  if (code !== null) say('millrace_last_error', { channel, part, code }, 1);
+  say('millrace_last_error', { channel, part, code: code ?? 'none' }, code !== null);
 }

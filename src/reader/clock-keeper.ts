@@ -89,6 +89,13 @@ export class ClockKeeper {
     };
   }
 
+  /** The latest that the source's clock can say now; null: it was not read yet, or was set to another time. */
+  get sourceNowAtMostMs(): number | null {
+    const { reading, provisional } = this.#known.snapshot();
+    if (reading === null || provisional || this.#known.steps > 0) return null;
+    return this.#options.clock.monotonicMs() + reading.highMs;
+  }
+
   mark(): LogMark {
     const mark = { end: this.#options.end(), newest: this.#newest, doubtful: this.#doubtful };
     this.#newest = null;

@@ -116,6 +116,11 @@ export class DumpStream {
     return this.#provenMs;
   }
 
+  /** Source clock, µs since the epoch; null: nothing whole has come yet, or the source does not tell. */
+  get lastCommitMicros(): bigint | null {
+    return this.#intake.lastCommitMicros;
+  }
+
   /** A transaction is being received. */
   get inTransaction(): boolean {
     return this.#intake.openTransaction !== null;

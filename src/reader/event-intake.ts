@@ -99,6 +99,8 @@ export class EventIntake implements PacketSink {
   sourceFile: string | null = null;
   sourcePosition = 0;
   transactions = 0;
+  /** When the last whole transaction was committed on the source, µs since the epoch, its clock; null: it does not tell. */
+  lastCommitMicros: bigint | null = null;
   /** FORMAT_DESCRIPTION_EVENTs accepted: above 0 the dump runs. */
   files = 0;
   /** A heartbeat named exactly our position, and nothing has come since. */
@@ -244,7 +246,9 @@ export class EventIntake implements PacketSink {
       this.sourcePosition = nextSourcePosition(this.sourcePosition, logPos, length);
     }
     if (place === 'end' || place === 'single') {
-      this.#writer.endTransaction(this.#boundary?.head ?? null, this.sourcePosition);
+      const head = this.#boundary?.head ?? null;
+      this.#writer.endTransaction(head, this.sourcePosition);
+      this.lastCommitMicros = head?.immediateCommitMicros ?? null;
       this.transactions++;
       this.#date();
     }

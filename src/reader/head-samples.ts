@@ -16,7 +16,7 @@ import type { PositionSet } from '../binlog/position-set.ts';
 const LOOKS_MAX = 256;
 /** Sets may be large; without positions there are fewer of them. */
 const SET_LOOKS_MAX = 16;
-/** What a look is the first to see is taken to be at most so much older than the look. */
+/** Without any proof before it, what the first look sees is taken to be so much older than the look. */
 const BEFORE_LOOK_MS = 1_500;
 
 /** A place in the source's binary log. */
@@ -47,42 +47,22 @@ export interface HeadAges {
   readonly missingAgeMs: number | null;
 }
 
-/** A look, and since when what it is the first to see may have been there. */
-interface KeptLook extends HeadLook {
-  readonly sinceMs: number;
-}
-
 export class HeadSamples {
   /** Not reached, oldest first. The last one is the newest look; of the others every `#stride`-th is kept. */
-  #looks: KeptLook[] = [];
+  #looks: HeadLook[] = [];
   #stride = 1;
   #sinceKept = 0;
-  #lastMs: number | null = null;
   #provenMs: number | null = null;
 
   add(look: HeadLook): void {
     if (look.place === null && look.set === null) return;
-    const floorMs = look.begunMs - BEFORE_LOOK_MS;
-    const sinceMs = Math.max(floorMs, this.#lastMs ?? floorMs);
-    this.#lastMs = look.begunMs;
     const looks = this.#looks;
-    if (looks.length > 1 && this.#sinceKept % this.#stride !== 0) {
-      looks.push({ ...look, sinceMs: looks.pop()!.sinceMs });
-    } else {
-      looks.push({ ...look, sinceMs });
-    }
+    // The one before it was kept only as the newest.
+    if (looks.length > 1 && this.#sinceKept % this.#stride !== 0) looks.pop();
+    looks.push(look);
     this.#sinceKept += 1;
-    if (looks.length > (look.place === null ? SET_LOOKS_MAX : LOOKS_MAX)) this.#thinOut();
-  }
-
-  /** Every other one goes; the next one answers for its time. */
-  #thinOut(): void {
-    const kept: KeptLook[] = [];
-    for (const [index, look] of this.#looks.entries()) {
-      const before = this.#looks[index - 1];
-      if (index % 2 === 0) kept.push(before === undefined ? look : { ...look, sinceMs: before.sinceMs });
-    }
-    this.#looks = kept;
+    if (looks.length <= (look.place === null ? SET_LOOKS_MAX : LOOKS_MAX)) return;
+    this.#looks = looks.filter((_, index) => index % 2 === 0);
     this.#stride *= 2;
     this.#sinceKept = 0;
   }
@@ -96,7 +76,6 @@ export class HeadSamples {
   clear(): void {
     this.#looks = [];
     this.#stride = 1;
-    this.#lastMs = null;
     this.#provenMs = null;
   }
 
@@ -111,7 +90,7 @@ export class HeadSamples {
     return {
       proofAgeMs: provenMs === null ? null : Math.max(0, nowMs - provenMs),
       missingAgeMs:
-        first === undefined ? null : Math.max(1, nowMs - Math.max(first.sinceMs, provenMs ?? first.sinceMs)),
+        first === undefined ? null : Math.max(1, nowMs - (provenMs ?? first.begunMs - BEFORE_LOOK_MS)),
     };
   }
 }

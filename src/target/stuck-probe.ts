@@ -101,7 +101,9 @@ class Looked {
           AND TABLE_NAME = CONVERT(${hexLiteral(table)} USING utf8mb4)`,
     );
     if (counted?.parts !== '0') return null;
-    const [plan] = await this.ask(`EXPLAIN SELECT * FROM ${quoted(database)}.${quoted(table)}`);
+    const [plan] = await this.ask(
+      `EXPLAIN FORMAT=TRADITIONAL SELECT * FROM ${quoted(database)}.${quoted(table)}`,
+    );
     return plan === undefined ? 'no key' : `type=${plan.type ?? '?'}, rows=${plan.rows ?? '?'}`;
   }
 }

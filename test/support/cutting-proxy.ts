@@ -39,6 +39,7 @@ export class CuttingProxy {
   readonly #pairs = new Set<Pair>();
   #cut: Cut | null = null;
   #swallowing = false;
+  readonly #deaf = new WeakSet<Pair>();
   #refusing = false;
   #delayMs = 0;
 
@@ -103,6 +104,11 @@ export class CuttingProxy {
     this.#swallowing = on;
   }
 
+  /** Of the connections that are open now, and of no later ones, bytes vanish. */
+  swallowLive(): void {
+    for (const pair of this.#pairs) this.#deaf.add(pair);
+  }
+
   /** From now on new connections are closed at once. */
   refuse(on: boolean): void {
     this.#refusing = on;
@@ -152,7 +158,7 @@ export class CuttingProxy {
     direction: 'to-server' | 'from-server',
     chunk: Buffer,
   ): void {
-    if (this.#swallowing) {
+    if (this.#swallowing || this.#deaf.has(pair)) {
       this.swallowed += chunk.length;
       return;
     }

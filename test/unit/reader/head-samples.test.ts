@@ -49,11 +49,17 @@ describe('what is missing of the source', () => {
     expect(samples.ages({ place: at(100), set: null }, 1000).missingAgeMs).toBeGreaterThan(0);
   });
 
-  test('after a long time without a look it is not taken to be as old as the last proof', () => {
+  test('before any proof it is a little older than the first look', () => {
+    const samples = new HeadSamples();
+    samples.add({ begunMs: 10_000, place: at(200), set: null });
+    expect(samples.ages({ place: at(100), set: null }, 10_100).missingAgeMs).toBe(1_600);
+  });
+
+  test('after a long time without a look nobody knows, and the longest that is possible is told', () => {
     const samples = new HeadSamples();
     samples.proven(0);
-    samples.add({ begunMs: 3_600_000, place: at(200), set: null });
-    expect(samples.ages({ place: at(100), set: null }, 3_600_100).missingAgeMs).toBe(1_600);
+    samples.add({ begunMs: 60_000, place: at(200), set: null });
+    expect(samples.ages({ place: at(100), set: null }, 60_100).missingAgeMs).toBe(60_100);
   });
 
   test('a set that is there proves it where positions cannot: after a failover, or without the privilege', () => {
