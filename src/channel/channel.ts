@@ -14,7 +14,7 @@ import type {
 import { NO_CONTROL } from '../applier/target-control.ts';
 import { type PlainError, toPlain } from '../base/errors.ts';
 import type { Clock, LogFacts, Logger } from '../base/runtime.ts';
-import type { ChannelConfig, EndpointConfig, StartConfig, TargetConfig } from '../config/config.ts';
+import type { ChannelConfig, StartConfig, TargetConfig } from '../config/config.ts';
 import type {
   ReaderCommand,
   ReaderOptions,
@@ -24,7 +24,6 @@ import type {
 } from '../reader/reader-messages.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
 import { discardRelayLog } from '../relay/relay-log-discard.ts';
-import type { EndpointOptions } from '../wire/endpoint.ts';
 import { stepChannel } from './channel-machine.ts';
 import {
   type ChannelEffect,
@@ -34,13 +33,19 @@ import {
   type ThreadId,
   type ThreadSlot,
 } from './channel-state.ts';
+import { endpointOptions } from './endpoint-options.ts';
 import { channelUuid } from './identity.ts';
 import { withFacts } from './log.ts';
 import { relayDirectory } from './relay-directory.ts';
+import { lookBeforeStart } from './start-check.ts';
 import { ThreadHost, threadEntry } from './thread-host.ts';
 
 const TICK_MS = 100;
 const READER_IDLE: ReaderState = { at: 'idle', reason: 'the reader thread is starting' };
+const CHECKING: ReaderState = {
+  at: 'idle',
+  reason: 'looking at the source and the targets before the start',
+};
 const STATUS_MS = 2_000;
 /** A thread that does not finish what is in flight within this is ended by force. */
 const STOP_GRACE_MS = 45_000;
@@ -120,6 +125,7 @@ export class Channel {
   #readerSeen: Seen<ReaderState, ReaderStatus> = { state: READER_IDLE, status: null };
   #applierSeen: Seen<ApplierState, ApplierStatus>[];
   #everStreamed = false;
+  readonly #leaving = new AbortController();
   #ticker: NodeJS.Timeout | null = null;
 
   constructor(options: ChannelOptions) {
@@ -138,11 +144,20 @@ export class Channel {
 
   start(): void {
     this.#ticker = setInterval(() => this.#input({ type: 'tick' }), TICK_MS);
-    this.#input({ type: 'start' });
+    if (this.#options.config.preflight) void this.#startChecked();
+    else this.#input({ type: 'start', refused: null });
+  }
+
+  async #startChecked(): Promise<void> {
+    this.#readerSeen.state = CHECKING;
+    const refused = await lookBeforeStart(this.#options, this.relayDir, this.#log, this.#leaving.signal);
+    this.#readerSeen.state = READER_IDLE;
+    this.#input({ type: 'start', refused });
   }
 
   /** Resolves when every thread has finished what is in flight and is gone. */
   stop(): Promise<void> {
+    this.#leaving.abort();
     this.#input({ type: 'stop' });
     return this.#ended;
   }
@@ -383,17 +398,4 @@ function causeOf(state: ReaderState | ApplierState): PlainError | null {
 function startText(start: StartConfig): string | null {
   if (start.at === 'auto') return null;
   return start.at === 'gtid_set' ? start.gtidSet : `${start.file}:${start.position}`;
-}
-
-/** The one place where a secret leaves its wrapper: on its way into the thread that opens the connection. */
-function endpointOptions(endpoint: EndpointConfig): EndpointOptions {
-  const { mode, ca, cert, key } = endpoint.tls;
-  return {
-    host: endpoint.host,
-    port: endpoint.port,
-    user: endpoint.user,
-    password: endpoint.password.reveal(),
-    tls: { mode, ca, cert, key: key?.reveal() },
-    connectTimeoutMs: endpoint.connectTimeoutMs,
-  };
 }

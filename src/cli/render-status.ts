@@ -3,7 +3,8 @@
  */
 import { styleText } from 'node:util';
 import Table from 'cli-table3';
-import type { ChannelStatus, Status, TargetStatus } from '../observe/status.ts';
+import { type ErrorCode, errorReference } from '../base/errors.ts';
+import type { ChannelStatus, ReaderView, Status, TargetStatus } from '../observe/status.ts';
 
 type Style = 'green' | 'yellow' | 'red' | 'bold';
 
@@ -60,13 +61,20 @@ function styleOf(state: string): Style {
 function remarksOf(channel: ChannelStatus): string[] {
   const remarks: string[] = [];
   if (channel.state !== 'running') remarks.push(`${channel.name}: ${channel.state}`);
-  if (channel.reader.reason !== null)
-    remarks.push(`${channel.name}: reader: ${printable(channel.reader.reason)}`);
+  const { reader } = channel;
+  if (reader.reason !== null)
+    remarks.push(`${channel.name}: reader: ${printable(reader.reason)}${reference(reader)}`);
   for (const target of channel.targets) {
     if (target.reason === null) continue;
-    remarks.push(`${channel.name}: target ${target.name}: ${printable(target.reason)}`);
+    remarks.push(`${channel.name}: target ${target.name}: ${printable(target.reason)}${reference(target)}`);
   }
   return remarks;
+}
+
+/** Where the error behind a state is explained. */
+function reference({ state, last_error_code: code }: ReaderView | TargetStatus): string {
+  const isBehind = code !== null && (state === 'stopped' || state === 'backing-off');
+  return isBehind ? ` [${errorReference(code as ErrorCode)}]` : '';
 }
 
 /** What a server said may hold anything: one line, no control characters. */

@@ -293,6 +293,7 @@ const target = strictObject({
 
 const channel = strictObject({
   name,
+  preflight: boolean.default(true),
   source,
   relay_log: relayLog.default(relayLogDefaults),
   targets: z.array(target),

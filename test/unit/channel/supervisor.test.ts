@@ -31,7 +31,7 @@ async function start(...channels: readonly (readonly [source: string, ...targets
     const list = targets.map(
       (host, at) => `{ name: t${at}, host: ${host}, port: ${7000 + at}, user: u, password: hunter2 }`,
     );
-    return `  - { name: c${index}, source: { host: ${source}, user: u, password: hunter2 }, targets: [${list.join(', ')}] }\n`;
+    return `  - { name: c${index}, preflight: false, source: { host: ${source}, user: u, password: hunter2 }, targets: [${list.join(', ')}] }\n`;
   });
   writeFileSync(file, `data_dir: data\nchannels:\n${yaml.join('')}`);
   const lines: string[] = [];
