@@ -49,9 +49,11 @@ export class AccountGrants {
     return concerned.some(({ revoked }) => !revoked) && !concerned.some(({ revoked }) => revoked);
   }
 
-  /** On anything at all. */
-  hasAnywhere(privilege: string): boolean {
-    return this.#grants.some((grant) => !grant.revoked && covers(grant, privilege));
+  /** On anything at all, besides the schema `except`. */
+  hasAnywhere(privilege: string, except = ''): boolean {
+    return this.#grants.some(
+      (grant) => !grant.revoked && covers(grant, privilege) && grant.schema !== except,
+    );
   }
 
   /** The privileges of `wanted` that the account lacks on the schema. */

@@ -5,7 +5,7 @@
 import { GtidSet } from '../binlog/gtid-set.ts';
 import { quoteIdentifier } from '../target/session-context.ts';
 import type { TargetFactsOf } from './channel-facts.ts';
-import type { Findings } from './finding.ts';
+import type { Findings, Remedy } from './finding.ts';
 import { isDenied, proofOf } from './probe-session.ts';
 import { grantRemedy, grantStatement, setRemedy, sqlRemedy, unloggedRemedy } from './remedy.ts';
 import { isOn } from './server-survey.ts';
@@ -46,34 +46,46 @@ export function checkPrivileges(found: Findings, facts: TargetFactsOf): void {
 }
 
 function checkReadOnly(found: Findings, target: TargetSurvey): void {
-  const { variables, writable, flavour, versionNumber } = target;
+  const { variables, writable, grants } = target;
+  const bypass = bypassPrivilege(target);
+  const mayBypass = grants?.hasGlobal(bypass) === true || grants?.hasGlobal('SUPER') === true;
   if (isOn(variables.get('super_read_only'))) {
+    // read_only stays as it is: applications are kept out, the account is let in.
+    const statements = ['SET GLOBAL super_read_only = OFF'];
+    const remedy = mayBypass ? sqlRemedy(target, statements) : withGrant(target, statements, bypass);
     found.error('read_only', 'TARGET_READ_ONLY', 'the target is read-only (super_read_only=ON)', {
-      remedy: sqlRemedy(target, ['SET GLOBAL super_read_only = OFF']),
-      advice:
-        'Or point Millrace at the writable node; it goes on by itself. read_only may stay ON for an account with CONNECTION_ADMIN.',
+      remedy,
+      advice: 'Or point Millrace at the writable node; it goes on by itself.',
     });
     return;
   }
   if (!isOn(variables.get('read_only'))) {
     found.ok('read_only', 'OFF');
-    return;
-  }
-  if (writable.ok) {
+  } else if (writable.ok) {
     found.ok('read_only', 'ON, and the account may write all the same');
-    return;
+  } else {
+    found.error(
+      'read_only',
+      'TARGET_READ_ONLY',
+      'the target is read-only (read_only=ON), also for the account',
+      {
+        remedy: grantRemedy(target, [bypass]),
+        advice:
+          'Or SET GLOBAL read_only = OFF, or point Millrace at the writable node; it goes on by itself.',
+      },
+    );
   }
-  const bypass =
-    flavour === 'mariadb' ? 'READ_ONLY ADMIN' : versionNumber >= 80000 ? 'CONNECTION_ADMIN' : 'SUPER';
-  found.error(
-    'read_only',
-    'TARGET_READ_ONLY',
-    'the target is read-only (read_only=ON), also for the account',
-    {
-      remedy: grantRemedy(target, [bypass]),
-      advice: 'Or SET GLOBAL read_only = OFF, or point Millrace at the writable node; it goes on by itself.',
-    },
-  );
+}
+
+function withGrant(target: TargetSurvey, statements: readonly string[], privilege: string): Remedy {
+  const grant = grantRemedy(target, [privilege]);
+  return { ...grant, text: `${sqlRemedy(target, statements).text}\n${grant.text}` };
+}
+
+/** Lets an account write while read_only is ON. */
+function bypassPrivilege({ flavour, versionNumber }: TargetSurvey): string {
+  if (flavour === 'mariadb') return versionNumber >= 100500 ? 'READ_ONLY ADMIN' : 'SUPER';
+  return versionNumber >= 80000 ? 'CONNECTION_ADMIN' : 'SUPER';
 }
 
 function checkRowEvents(found: Findings, target: TargetSurvey): void {
@@ -219,7 +231,7 @@ function checkSchemas(found: Findings, facts: TargetFactsOf): void {
     return;
   }
   const wanted = flavour === 'mysql' ? STATEMENT_PRIVILEGES : MARIADB_PRIVILEGES;
-  const nowhere = ROW_PRIVILEGES.filter((privilege) => !grants.hasAnywhere(privilege));
+  const nowhere = ROW_PRIVILEGES.filter((privilege) => !grants.hasAnywhere(privilege, 'millrace'));
   if (flavour === 'mysql' && nowhere.length > 0) {
     found.error(
       'schema_privileges',

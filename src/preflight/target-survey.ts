@@ -126,7 +126,9 @@ async function inOrder(session: ProbeSession, statements: readonly string[]): Pr
   return last;
 }
 
+/** With ANSI_QUOTES names come in other quotes, and without sql_quote_show_create in none. */
 async function readGrants(session: ProbeSession): Promise<AccountGrants | null> {
+  await session.attempt("SET SESSION sql_mode = '', sql_quote_show_create = 1");
   const rows = await session.rows('SHOW GRANTS');
   return rows === null ? null : AccountGrants.parse(rows.map((row) => Object.values(row)[0] ?? ''));
 }

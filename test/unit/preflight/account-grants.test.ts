@@ -34,6 +34,7 @@ describe('grants', () => {
     expect(grants.hasOnSchema('a`bxc', 'DELETE')).toBe(false);
     expect(grants.hasGlobal('INSERT')).toBe(false);
     expect(grants.hasAnywhere('INSERT')).toBe(true);
+    expect(grants.hasAnywhere('INSERT', 'sh\\_op')).toBe(false);
     expect(grants.missingOnSchema('sh_op', WRITE)).toEqual(['UPDATE', 'DELETE']);
   });
 
