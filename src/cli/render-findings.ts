@@ -36,11 +36,15 @@ function findingLines(finding: Finding, width: number, colour: boolean): string[
   const style = skipped ? 'gray' : STYLES[level];
   const painted = colour ? styleText(style, word, { validateStream: false }) : word;
   const lines = [`  ${painted}  ${id.padEnd(width)}  ${oneLine(message)}`];
-  if (advice !== null) lines.push(`${INDENT}${oneLine(advice)}`);
+  const advised = advice === null ? [] : [`${INDENT}${oneLine(advice)}`];
+  // It leads up to what is pasted, or says what else there is.
+  const leadsUp = advice?.endsWith(':') === true || remedy === null;
+  if (leadsUp) lines.push(...advised);
   if (remedy !== null) {
     lines.push(`${INDENT}paste ${placeText(remedy)}:`);
     for (const line of remedy.text.split('\n')) lines.push(`${INDENT}  ${printable(line)}`);
   }
+  if (!leadsUp) lines.push(...advised);
   if (code !== null) lines.push(`${INDENT}${errorReference(code)}`);
   return lines;
 }

@@ -76,7 +76,7 @@ export function checkConnection(
     `${flavourName(flavour)} ${number} at ${address}, as ${account.user}@${account.host}`,
   );
   checkTls(found, path, endpoint, server.tls);
-  if (server.tls !== null) checkCertificate(found, server.on, address, server.tls, nowMs);
+  if (server.tls !== null) checkCertificate(found, server, server.tls, nowMs);
 }
 
 export function checkTls(
@@ -115,8 +115,7 @@ export function checkTls(
 
 function checkCertificate(
   found: Findings,
-  on: 'source' | 'target',
-  address: string,
+  { on, address, flavour }: ServerSurvey,
   { certificateEndsMs }: TlsSession,
   nowMs: number,
 ): void {
@@ -129,7 +128,12 @@ function checkCertificate(
   }
   const when = left <= 0 ? `ended on ${day}` : `ends on ${day}, in ${Math.floor(left / DAY_MS)} days`;
   found.warning('certificate', `the server's certificate ${when}`, {
-    advice: 'Put a new certificate in the place of the old files first.',
-    remedy: { on, form: 'sql', where: address, text: 'ALTER INSTANCE RELOAD TLS;' },
+    advice: 'Put a new certificate in the place of the old files, then:',
+    remedy: {
+      on,
+      form: 'sql',
+      where: address,
+      text: flavour === 'mysql' ? 'ALTER INSTANCE RELOAD TLS;' : 'FLUSH SSL;',
+    },
   });
 }

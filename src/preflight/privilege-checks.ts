@@ -108,14 +108,9 @@ function checkRowEvents(found: Findings, target: TargetSurvey): void {
       : versionNumber >= 100500
         ? 'BINLOG REPLAY'
         : 'SUPER';
-  found.error(
-    'row_events',
-    'PRIVILEGE_MISSING',
-    `the account may not send row events: ${rowEvents.message}`,
-    {
-      remedy: grantRemedy(target, [privilege]),
-    },
-  );
+  found.error('row_events', 'PRIVILEGE_MISSING', rowEvents.message, {
+    remedy: grantRemedy(target, [privilege]),
+  });
 }
 
 function checkGtidNext(found: Findings, { target, source, way }: TargetFactsOf): void {
@@ -123,7 +118,7 @@ function checkGtidNext(found: Findings, { target, source, way }: TargetFactsOf):
   if (way !== 'gtid' || gtidNext === null) return;
   if (isDenied(gtidNext)) {
     const message = gtidNext.ok ? '' : gtidNext.message;
-    found.error('gtid_next', 'PRIVILEGE_MISSING', `the account may not set GTID_NEXT: ${message}`, {
+    found.error('gtid_next', 'PRIVILEGE_MISSING', message, {
       remedy: grantRemedy(target, [target.versionNumber >= 80018 ? 'REPLICATION_APPLIER' : 'SUPER']),
     });
     return;
@@ -252,7 +247,7 @@ function checkSchemas(found: Findings, facts: TargetFactsOf): void {
     const everywhere = wanted.every((privilege) => grants.hasGlobal(privilege));
     const what = everywhere
       ? 'everything on every schema'
-      : `everything on ${schemas.length} schemas that are there`;
+      : `everything on the schemas that are there, ${schemas.length}`;
     found.ok('schema_privileges', `may do ${what}`);
     return;
   }

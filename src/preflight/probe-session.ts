@@ -11,7 +11,6 @@ import { versionNumber } from '../target/target-facts.ts';
 import { type Flavour, openConnection, type Row, type WireConnection } from '../wire/connection.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import { peerName } from '../wire/wire-error.ts';
-import type { Account } from './remedy.ts';
 
 export interface ProbeLimits {
   readonly connectMs: number;
@@ -99,9 +98,9 @@ export class ProbeSession {
     this.#limits = limits;
   }
 
-  /** @throws only when the connection is lost. */
-  async attempt(sql: string): Promise<Attempt> {
-    return attempted(async () => ({ ok: true, rows: await this.connection.query(sql) }));
+  /** `doing` completes "cannot …" in the message of a failure. @throws only when the connection is lost. */
+  async attempt(sql: string, doing?: string): Promise<Attempt> {
+    return attempted(async () => ({ ok: true, rows: await this.connection.query(sql, doing) }));
   }
 
   /** A framed command packet. @throws only when the connection is lost. */
@@ -146,13 +145,6 @@ export class ProbeSession {
       "read the server's variables",
     );
     return new Map(rows.map((row) => [(row.Variable_name ?? '').toLowerCase(), row.Value ?? '']));
-  }
-
-  /** The account that let us in, which is not always the name that we gave. */
-  async account(): Promise<Account> {
-    const text = (await this.value('SELECT CURRENT_USER()')) ?? `${this.connection.peer.user}@%`;
-    const at = text.lastIndexOf('@');
-    return { user: text.slice(0, at), host: text.slice(at + 1) };
   }
 }
 

@@ -79,7 +79,7 @@ export async function surveyServer(
   wallMs: () => number,
 ): Promise<ServerSurvey> {
   const { connection } = session;
-  const account = await session.account();
+  const { account, knowsZones } = await readSession(session);
   const variables = await session.variables(VARIABLES);
   const clock = await readClock(session, wallMs);
   return {
@@ -95,8 +95,20 @@ export async function surveyServer(
     serverUuid: variables.get('server_uuid')?.toLowerCase() || null,
     serverId: Number(variables.get('server_id') ?? 0),
     ...clock,
-    knowsZones:
-      (await session.value("SELECT CONVERT_TZ('2025-01-01 12:00:00', 'UTC', 'Europe/Berlin')")) !== null,
+    knowsZones,
+  };
+}
+
+/** The account that let us in is not always the name that we gave. */
+async function readSession(session: ProbeSession): Promise<Pick<ServerSurvey, 'account' | 'knowsZones'>> {
+  const rows = await session.rows(
+    "SELECT CURRENT_USER() AS account, CONVERT_TZ('2025-01-01 12:00:00', 'UTC', 'Europe/Berlin') AS zone",
+  );
+  const account = rows?.[0]?.account ?? `${session.connection.peer.user}@%`;
+  const at = account.lastIndexOf('@');
+  return {
+    account: { user: account.slice(0, at), host: account.slice(at + 1) },
+    knowsZones: (rows?.[0]?.zone ?? null) !== null,
   };
 }
 

@@ -50,7 +50,7 @@ function checkFlavour(found: Findings, { source, target, kind }: TargetFactsOf):
   if (source === null) return true;
   const [major = 0, minor = 0] = source.version.split('.').map((part) => Number.parseInt(part, 10));
   if (versionAtLeast(target.version, major, minor, 0)) {
-    found.ok('version', `${target.version}, not older than the source`);
+    found.ok('version', 'not older than the source');
   } else {
     found.warning(
       'version',
@@ -283,7 +283,7 @@ function checkConnections(found: Findings, { config, target, channel, kind }: Ta
   const limit = Number(variables.get('max_connections') ?? 0);
   const free = limit - (threadsConnected ?? 0);
   // While Millrace runs here, its connections are among those that are taken.
-  if (limit > 0 && channel.runningPid === null && free < needed) {
+  if (threadsConnected !== null && limit > 0 && channel.runningPid === null && free < needed) {
     found.warning(
       'connections',
       `${free} of ${limit} connections are free, and ${workers} workers need ${needed}`,

@@ -58,6 +58,7 @@ export interface TargetSurvey extends ServerSurvey {
   readonly leaseHolder: string | null;
   /** Null: the account may not ask. */
   readonly nativeChannels: readonly NativeChannel[] | null;
+  /** Null: not asked. */
   readonly threadsConnected: number | null;
   /** 0: no limit. */
   readonly maxUserConnections: number;
@@ -92,7 +93,7 @@ export async function surveyTarget(look: TargetLook): Promise<TargetSurvey> {
       executed: executed ?? '',
       leaseHolder: await readLeaseHolder(session, channel),
       nativeChannels: await readNativeChannels(session),
-      threadsConnected: await readThreadsConnected(session),
+      threadsConnected: thorough ? await readThreadsConnected(session) : null,
       maxUserConnections: Number((await session.value('SELECT @@max_user_connections')) ?? 0),
       schemas: thorough ? await surveySchemas(session, concerned) : null,
     };
@@ -105,7 +106,10 @@ export async function surveyTarget(look: TargetLook): Promise<TargetSurvey> {
       sessionSettings: await trySettings(session, server.variables),
       progress: await tryProgressTable(session, channel),
       ...(await tryGtids(session, server.variables)),
-      rowEvents: await session.attempt(formatDescriptionStatement(session.flavour)),
+      rowEvents: await session.attempt(
+        formatDescriptionStatement(session.flavour),
+        'send row events (BINLOG)',
+      ),
     };
   });
 }
@@ -240,7 +244,7 @@ async function tryGtids(
   if (session.flavour !== 'mysql' || variables.get('gtid_mode') !== 'ON')
     return { gtidNext: null, gtidTag: null };
   const next = async (gtid: string): Promise<Attempt> => {
-    const attempt = await inOrder(session, [`SET GTID_NEXT = '${gtid}'`]);
+    const attempt = await session.attempt(`SET GTID_NEXT = '${gtid}'`, 'name a transaction (GTID_NEXT)');
     await session.attempt('ROLLBACK');
     await session.attempt("SET GTID_NEXT = 'AUTOMATIC'");
     return attempt;

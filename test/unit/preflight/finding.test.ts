@@ -99,10 +99,10 @@ channel a
   ok       log_bin                writes a binary log
   skipped  tables                 sees [2J none
   error    replication_privilege  may not replicate
-           Or not.
            paste on the source 10.0.0.1:3306:
              GRANT a;
              GRANT b;
+           Or not.
            see docs/errors.md#PRIVILEGE_MISSING
 `);
   expect(summaryText(source.all)).toBe('1 ok, 1 skipped, no warnings, 1 error');
