@@ -84,7 +84,10 @@ describe('the supervisor', () => {
     const end: SupervisorEnd = await supervisor.ended;
     expect(end).toEqual({
       exitCode: 1,
-      failures: ['channel c0: wrong password — Mend it.', 'channel c1: wrong password — Mend it.'],
+      failures: [
+        'channel c0: wrong password — Mend it. [see docs/errors.md#ACCESS_DENIED]',
+        'channel c1: wrong password — Mend it. [see docs/errors.md#ACCESS_DENIED]',
+      ],
     });
   });
 
