@@ -28,6 +28,8 @@ export interface ChannelFacts {
   readonly replicaUuid: string | null;
   /** The Millrace that runs on this data_dir, if this is not it. */
   readonly runningPid: number | null;
+  /** More than what a start asks. */
+  readonly thorough: boolean;
   readonly nowMs: number;
 }
 

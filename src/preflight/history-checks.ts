@@ -15,6 +15,7 @@ import { GtidSet } from '../binlog/gtid-set.ts';
 import {
   GtidPositionSet,
   MariadbPositionSet,
+  type PositionKind,
   type PositionSet,
   parsePositionSet,
 } from '../binlog/position-set.ts';
@@ -38,6 +39,12 @@ export function checkStartKind(found: Findings, { config, relay }: ChannelFacts,
     found.thrown('start', error, { remedy: yamlRemedy(sourcePath(config), 'start: auto') });
     return;
   }
+  const { start } = config.source;
+  const given = start.at === 'gtid_set' ? startSet(source.facts.kind, start.gtidSet) : null;
+  if (given instanceof MillraceError) {
+    found.thrown('start', given, { remedy: yamlRemedy(sourcePath(config), 'start: auto') });
+    return;
+  }
   try {
     readingKind(source.facts, relay.retrieved?.kind ?? null);
   } catch (error) {
@@ -45,7 +52,7 @@ export function checkStartKind(found: Findings, { config, relay }: ChannelFacts,
     found.thrown('start', error);
     return;
   }
-  found.ok('start', config.source.start.at === 'auto' ? 'where the targets stand' : config.source.start.at);
+  found.ok('start', start.at === 'auto' ? 'where the targets stand' : start.at);
 }
 
 export function checkHistory(found: Findings, facts: TargetFactsOf): void {
@@ -61,9 +68,24 @@ export function checkHistory(found: Findings, facts: TargetFactsOf): void {
     return;
   }
   const { start } = channel.config.source;
-  if (start.at === 'gtid_set') executed.addAll(parsePositionSet(kind, start.gtidSet));
+  if (start.at === 'gtid_set') {
+    // A set of the other flavour is told by checkStartKind.
+    const given = startSet(kind, start.gtidSet);
+    if (given instanceof MillraceError) return;
+    executed.addAll(given);
+  }
   if (executed instanceof GtidPositionSet) checkGtids(found, facts, source, executed.gtids);
   else if (executed instanceof MariadbPositionSet) checkDomains(found, source, executed);
+}
+
+/** The error when it is a set of the other flavour. */
+function startSet(kind: PositionKind, text: string): PositionSet | MillraceError {
+  try {
+    return parsePositionSet(kind, text);
+  } catch (error) {
+    if (error instanceof MillraceError) return error;
+    throw error;
+  }
 }
 
 /** Null: it cannot be read. */

@@ -96,6 +96,7 @@ async function gather(request: PreflightRequest): Promise<ChannelFacts> {
     relay: surveyRelayLog(request.relayDir),
     replicaUuid: request.replicaUuid,
     runningPid: request.runningPid,
+    thorough,
     nowMs: wallMs(),
   };
 }

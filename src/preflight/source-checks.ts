@@ -1,6 +1,8 @@
 /**
  * Whether the source writes a binary log that can be read and applied, and lets us read it.
  */
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
 import type { ErrorCode } from '../base/errors.ts';
 import { formatDuration } from '../config/units.ts';
 import { sourceProblems } from '../reader/source-facts.ts';
@@ -29,6 +31,7 @@ export function checkSource(found: Findings, facts: ChannelFacts, source: Source
   checkGtidMode(found, facts, source);
   checkRegistration(found, source);
   checkServerId(found, facts, source);
+  checkIdentity(found, facts, source);
   checkExpiry(found, facts, source);
 }
 
@@ -201,6 +204,30 @@ function checkServerId(found: Findings, facts: ChannelFacts, source: SourceSurve
   found.ok(
     'server_id_clash',
     configured === null ? 'server_id is derived' : `server_id ${configured} is ours alone`,
+  );
+}
+
+/**
+ * A data_dir that was copied takes its identity along: the source ends the dump of the one when the other comes. An entry may be
+ * our own of a moment ago, under the name that this machine had then: so it is only a warning, and not for a start.
+ */
+function checkIdentity(found: Findings, facts: ChannelFacts, source: SourceSurvey): void {
+  const { replicaUuid, relay, thorough, runningPid } = facts;
+  if (replicaUuid === null || !thorough || runningPid !== null) return;
+  const twin = source.replicas.find(
+    ({ uuid, host }) => uuid === replicaUuid.toLowerCase() && host !== hostname(),
+  );
+  if (twin === undefined) {
+    found.ok('identity', 'nobody else presents our server_uuid');
+    return;
+  }
+  found.warning(
+    'identity',
+    `a replica of the source (${twin.host ?? 'unknown host'}) presents our server_uuid, ${replicaUuid}`,
+    {
+      remedy: shellRemedy('host', '', `rm ${shellWord(join(dirname(relay.dir), 'identity'))}`),
+      advice: 'If data_dir was copied from there, and that Millrace goes on running:',
+    },
   );
 }
 

@@ -10,6 +10,7 @@ import { endpointOptions } from '../../src/channel/endpoint-options.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { checkChannel } from '../../src/preflight/preflight.ts';
 import { inProbeSession } from '../../src/preflight/probe-session.ts';
+import { openConnection } from '../../src/wire/connection.ts';
 import { unlogged } from '../support/accounts.ts';
 import { waitUntilCaughtUp } from '../support/catching-up.ts';
 import { CheckedSetup, SOURCE, TARGET } from '../support/checked-setup.ts';

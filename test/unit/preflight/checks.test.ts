@@ -1,13 +1,14 @@
 /**
  * The checks as pure functions: what no test server can be brought to (a line to another machine, a wrong clock, a full disk,
- * a version from another decade). What servers can be brought to is in test/scenario/check.test.ts.
+ * a version from another decade). What servers can be brought to is in test/scenario/check-*.test.ts.
  */
+import { hostname } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { parsePositionSet } from '../../../src/binlog/position-set.ts';
 import { type ChannelFacts, targetFactsOf } from '../../../src/preflight/channel-facts.ts';
 import { checkConnection, checkTls } from '../../../src/preflight/connection-checks.ts';
 import { type Finding, Findings } from '../../../src/preflight/finding.ts';
-import { checkHistory } from '../../../src/preflight/history-checks.ts';
+import { checkHistory, checkStartKind } from '../../../src/preflight/history-checks.ts';
 import { checkClock, checkDisk } from '../../../src/preflight/host-checks.ts';
 import { checkPrivileges } from '../../../src/preflight/privilege-checks.ts';
 import { concernsSchema } from '../../../src/preflight/replicated-schemas.ts';
@@ -200,6 +201,68 @@ describe('history', () => {
     const many = targetSurvey({ executed: `${TARGET_UUID}:1-1000` });
     expect(one(look({ target: many }), 'errant_gtids').remedy).toBeNull();
   });
+});
+
+describe('what a delay needs', () => {
+  const delayed = (
+    delayMs: number,
+    change: Record<string, string> = {},
+    rate = { bytes: 1e10, seconds: 3600 },
+  ) => {
+    const facts = channelFacts({ source: withVariables(sourceSurvey({ rate }), change) });
+    const targets = facts.config.targets.map((target) => ({ ...target, delayMs }));
+    return { ...facts, config: { ...facts.config, targets } };
+  };
+  const DAY_MS = 86_400_000;
+
+  test('the source must keep its binary logs for longer than that', () => {
+    const kept = { binlog_expire_logs_seconds: '172800' };
+    expect(one(lookAt(delayed(DAY_MS, kept)), 'binlog_expiry').level).toBe('ok');
+    const finding = one(lookAt(delayed(3 * DAY_MS, kept)), 'binlog_expiry');
+    expect(finding).toMatchObject({ level: 'warning' });
+    expect(finding.message).toContain('less than the delay of 3d');
+    expect(finding.remedy?.text).toBe('SET PERSIST binlog_expire_logs_seconds = 345600;');
+    const forEver = { ...kept, binlog_expire_logs_auto_purge: 'OFF' };
+    expect(one(lookAt(delayed(3 * DAY_MS, forEver)), 'binlog_expiry').level).toBe('ok');
+  });
+
+  test('and the disk must hold it beside the retention', () => {
+    const all = findings((found) => checkDisk(found, delayed(3650 * DAY_MS)));
+    expect(one(all, 'disk')).toMatchObject({ level: 'warning', remedy: null });
+    expect(one(all, 'disk').advice).toContain('The delay alone needs more');
+  });
+});
+
+describe('our identity', () => {
+  const UUID = '5e6a7b80-0000-4000-8000-00000000beef';
+  const among = (host: string, change: Partial<ChannelFacts> = {}): Finding[] =>
+    lookAt({
+      ...channelFacts({ source: sourceSurvey({ replicas: [{ serverId: 7, uuid: UUID, host }] }) }),
+      replicaUuid: UUID,
+      ...change,
+    });
+
+  test('that another machine presents was copied; our own entry of before is none', () => {
+    expect(one(among('elsewhere'), 'identity')).toMatchObject({
+      level: 'warning',
+      remedy: { on: 'host', form: 'shell', text: expect.stringMatching(/^rm .*identity$/) },
+    });
+    expect(one(among(hostname()), 'identity').level).toBe('ok');
+  });
+
+  test('is not asked for while Millrace runs, or before a start', () => {
+    for (const change of [{ runningPid: 4711 }, { thorough: false }]) {
+      expect(among('elsewhere', change).filter(({ id }) => id === 'identity')).toEqual([]);
+    }
+  });
+});
+
+test('a source.start of the other flavour is told, and nothing is made of it', () => {
+  const facts = channelFacts({ yaml: { source: ', start: { gtid_set: "0-1-100" }' } });
+  const source = sourceSurvey();
+  const all = findings((found) => checkStartKind(found, facts, source));
+  expect(one(all, 'start')).toMatchObject({ level: 'error', code: 'MALFORMED_POSITION' });
+  expect(lookAt(facts).filter(({ id }) => id === 'history')).toEqual([]);
 });
 
 describe('versions', () => {

@@ -154,6 +154,7 @@ export function channelFacts(wish: ChannelWish = {}): ChannelFacts {
     relay: { dir: folder, files: 0, bytes: 0, retrieved: null, error: null, ...wish.relay },
     replicaUuid: null,
     runningPid: null,
+    thorough: true,
     nowMs: NOW_MS,
   };
 }
