@@ -84,27 +84,23 @@ export async function surveyTarget(look: TargetLook): Promise<TargetSurvey> {
   const { endpoint, channel, limits, thorough, concerned, wallMs, signal } = look;
   return inProbeSession(endpoint, 'the target', limits, signal, async (session) => {
     const server = await surveyServer(session, 'target', wallMs);
-    const grants = await readGrants(session);
-    const executed =
-      session.flavour === 'mysql' ? await session.value('SELECT @@GLOBAL.gtid_executed') : null;
+    // With ANSI_QUOTES names come in other quotes, and without sql_quote_show_create in none.
+    await session.attempt(
+      `SET SESSION sql_mode = '', sql_quote_show_create = 1, innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}, lock_wait_timeout = ${LOCK_WAIT_SECONDS}`,
+    );
     const survey = {
       ...server,
-      grants,
-      executed: executed ?? '',
-      leaseHolder: await readLeaseHolder(session, channel),
+      grants: await readGrants(session),
+      ...(await readState(session, channel)),
       nativeChannels: await readNativeChannels(session),
       threadsConnected: thorough ? await readThreadsConnected(session) : null,
-      maxUserConnections: Number((await session.value('SELECT @@max_user_connections')) ?? 0),
       schemas: thorough ? await surveySchemas(session, concerned) : null,
     };
-    await session.attempt(
-      `SET SESSION innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}, lock_wait_timeout = ${LOCK_WAIT_SECONDS}`,
-    );
     return {
       ...survey,
       writable: await rolledBack(session, ['START TRANSACTION READ WRITE']),
       sessionSettings: await trySettings(session, server.variables),
-      progress: await tryProgressTable(session, channel),
+      progress: await tryProgressTable(session, channel, thorough),
       ...(await tryGtids(session, server.variables)),
       rowEvents: await session.attempt(
         formatDescriptionStatement(session.flavour),
@@ -112,6 +108,21 @@ export async function surveyTarget(look: TargetLook): Promise<TargetSurvey> {
       ),
     };
   });
+}
+
+type State = Pick<TargetSurvey, 'executed' | 'maxUserConnections' | 'leaseHolder'>;
+
+async function readState(session: ProbeSession, channel: string): Promise<State> {
+  const executed = session.flavour === 'mysql' ? '@@GLOBAL.gtid_executed' : "''";
+  const rows = await session.rows(
+    `SELECT ${executed} AS executed, @@max_user_connections AS connections, IS_USED_LOCK('${leaseName(channel)}') AS lease`,
+  );
+  const { executed: set, connections, lease } = rows?.[0] ?? {};
+  return {
+    executed: set ?? '',
+    maxUserConnections: Number(connections ?? 0),
+    leaseHolder: lease == null ? null : await readLeaseHolder(session, lease),
+  };
 }
 
 /** The first failure, or the last success; whatever it was, it is taken back. */
@@ -130,16 +141,12 @@ async function inOrder(session: ProbeSession, statements: readonly string[]): Pr
   return last;
 }
 
-/** With ANSI_QUOTES names come in other quotes, and without sql_quote_show_create in none. */
 async function readGrants(session: ProbeSession): Promise<AccountGrants | null> {
-  await session.attempt("SET SESSION sql_mode = '', sql_quote_show_create = 1");
   const rows = await session.rows('SHOW GRANTS');
   return rows === null ? null : AccountGrants.parse(rows.map((row) => Object.values(row)[0] ?? ''));
 }
 
-async function readLeaseHolder(session: ProbeSession, channel: string): Promise<string | null> {
-  const id = await session.value(`SELECT IS_USED_LOCK('${leaseName(channel)}')`);
-  if (id === null) return null;
+async function readLeaseHolder(session: ProbeSession, id: string): Promise<string> {
   const rows = await session.rows(
     `SELECT USER AS u, HOST AS h FROM information_schema.PROCESSLIST WHERE ID = ${Number(id) || 0}`,
   );
@@ -194,18 +201,24 @@ async function trySettings(
   return tried;
 }
 
-async function tryProgressTable(session: ProbeSession, channel: string): Promise<TableProgressSurvey> {
+/** `thorough`: each right that the account needs there, and not only the first. */
+async function tryProgressTable(
+  session: ProbeSession,
+  channel: string,
+  thorough: boolean,
+): Promise<TableProgressSurvey> {
   const there = await session.value(
     "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'millrace' AND TABLE_NAME = 'progress'",
   );
   if (there !== '1') {
-    const write = await inOrderGranted(session, [
+    const statements = [
       'CREATE TABLE millrace.millrace_probe LIKE millrace.millrace_nothing',
       'SELECT 1 FROM millrace.millrace_nothing',
       'INSERT INTO millrace.millrace_nothing VALUES (1)',
       'UPDATE millrace.millrace_nothing SET nothing = 1',
       'DELETE FROM millrace.millrace_nothing',
-    ]);
+    ];
+    const write = await inOrderGranted(session, thorough ? statements : statements.slice(0, 1));
     return { tablesExist: false, write, rows: null };
   }
   const name = hexLiteral(`millrace probe ${randomUUID()}`);
@@ -245,12 +258,14 @@ async function tryGtids(
     return { gtidNext: null, gtidTag: null };
   const next = async (gtid: string): Promise<Attempt> => {
     const attempt = await session.attempt(`SET GTID_NEXT = '${gtid}'`, 'name a transaction (GTID_NEXT)');
-    await session.attempt('ROLLBACK');
-    await session.attempt("SET GTID_NEXT = 'AUTOMATIC'");
+    if (attempt.ok) {
+      await session.attempt('ROLLBACK');
+      await session.attempt("SET GTID_NEXT = 'AUTOMATIC'");
+    }
     return attempt;
   };
-  return {
-    gtidNext: await next(`${randomUUID()}:1`),
-    gtidTag: session.versionNumber >= TAGS_SINCE ? await next(`${randomUUID()}:millrace_probe:1`) : null,
-  };
+  if (session.versionNumber < TAGS_SINCE) return { gtidNext: await next(`${randomUUID()}:1`), gtidTag: null };
+  // Who may set one with a tag may set one without.
+  const gtidTag = await next(`${randomUUID()}:millrace_probe:1`);
+  return { gtidNext: gtidTag.ok ? gtidTag : await next(`${randomUUID()}:1`), gtidTag };
 }
