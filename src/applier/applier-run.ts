@@ -33,8 +33,8 @@ import type {
 import { ApplyIntake, type Filled } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import type { ApplyUnit } from './apply-unit.ts';
-import { ApplyWorkers } from './apply-workers.ts';
 import type { WorkerActivity } from './apply-worker.ts';
+import { ApplyWorkers } from './apply-workers.ts';
 import { SourceDueClock } from './due-clock.ts';
 import type { GuardMatch } from './guard-scout.ts';
 import { LiveSettings } from './live-settings.ts';

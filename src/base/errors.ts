@@ -167,6 +167,16 @@ export function errorLine(plain: PlainError): string {
   return `${plain.message}${where}${plain.hint === null ? '' : ` — ${plain.hint}`}`;
 }
 
+/** Where a code is explained; short enough for the end of a line. */
+export function errorReference(code: ErrorCode): string {
+  return `see docs/errors.md#${code}`;
+}
+
+/** The line with its reference: what the command line prints. */
+export function referredErrorLine(plain: PlainError): string {
+  return `${errorLine(plain)} [${errorReference(plain.code)}]`;
+}
+
 /** Guards our own invariants; bytes from outside are never asserted, they throw MALFORMED_EVENT. */
 export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new MillraceError('INTERNAL', `assertion failed: ${message}`);

@@ -6,6 +6,7 @@
  *             ↑                   │
  *             └──── draining ←────┘  (resync)
  *
+ *   idle      Servers and relay log are looked at (start-check.ts); whom that refuses is not started.
  *   reaching  The reader finds out how the source names its transactions: from the relay log, or from the source.
  *   asking    The appliers connect and tell what their targets have. The reader waits: what all targets have is where
  *             it begins. A target that cannot be reached holds it up only while the relay log is empty; a target that
@@ -27,6 +28,7 @@ import type {
   ChannelEffect,
   ChannelInput,
   ChannelMachine,
+  Refusals,
   TargetSlot,
   ThreadId,
   ThreadSlot,
@@ -66,7 +68,7 @@ class Step {
   take(input: ChannelInput): void {
     switch (input.type) {
       case 'start':
-        this.#reach();
+        this.#start(input.refused);
         break;
       case 'source':
         this.#source(input.kind, input.relayLogIsEmpty);
@@ -101,6 +103,31 @@ class Step {
         break;
       default:
         assertNever(input);
+    }
+  }
+
+  /** What is refused is not started; a channel that then has nothing to do stops. */
+  #start(refused: Refusals | null): void {
+    // Told to stop while the servers were being looked at.
+    if (this.next.state.at !== 'idle') return;
+    if (refused === null) {
+      this.#reach();
+      return;
+    }
+    for (const [index, stopCause] of refused.targets.entries()) {
+      if (stopCause === null) continue;
+      this.#setTarget(index, { stopCause });
+      this.#log('error', 'target is not started', index, stopCause);
+    }
+    const nobodyLeft = this.next.targets.every(({ stopCause }) => stopCause !== null);
+    if (refused.source !== null) {
+      this.#setSlot('reader', { stopCause: refused.source });
+      this.#log('error', 'channel is not started', 'reader', refused.source);
+      this.#stop();
+    } else if (nobodyLeft && refused.relayLogIsEmpty) {
+      this.#stop();
+    } else {
+      this.#reach();
     }
   }
 

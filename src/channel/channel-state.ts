@@ -52,8 +52,17 @@ export interface ChannelMachine {
   readonly releasedFile: number;
 }
 
+/** What a look before the start forbids. */
+export interface Refusals {
+  readonly source: PlainError | null;
+  /** By index. */
+  readonly targets: readonly (PlainError | null)[];
+  readonly relayLogIsEmpty: boolean;
+}
+
 export type ChannelInput =
-  | { readonly type: 'start' }
+  /** `refused`: null when nobody has looked. */
+  | { readonly type: 'start'; readonly refused: Refusals | null }
   | { readonly type: 'source'; readonly kind: PositionKind; readonly relayLogIsEmpty: boolean }
   | { readonly type: 'executed'; readonly target: number; readonly executed: string }
   | { readonly type: 'needed-file'; readonly target: number; readonly fileNumber: number }

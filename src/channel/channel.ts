@@ -28,19 +28,24 @@ import {
   type ChannelMachine,
   newChannelMachine,
   type ThreadId,
-  type ThreadSlot,
 } from './channel-state.ts';
 import { type ChannelWishes, type TargetWishes, targetWishes } from './control-document.ts';
 import { type DiskRoom, RoomWatch, tooLongADelay } from './disk-room.ts';
+import { goneState } from './gone-thread.ts';
 import type { GuardAlarms } from './guard-alarms.ts';
 import { withFacts } from './log.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import { relayDirectory } from './relay-directory.ts';
+import { lookBeforeStart } from './start-check.ts';
 import { ThreadHost, threadEntry } from './thread-host.ts';
 import { applierOptions, applierSettings, readerOptions, type ThreadSurroundings } from './thread-options.ts';
 
 const TICK_MS = 100;
 const READER_IDLE: ReaderState = { at: 'idle', reason: 'the reader thread is starting' };
+const CHECKING: ReaderState = {
+  at: 'idle',
+  reason: 'looking at the source and the targets before the start',
+};
 const STATUS_MS = 2_000;
 /** New rules wait until what is in flight is committed: an applier may take its time to answer. */
 const ANSWER_MS = 10_000;
@@ -139,6 +144,7 @@ export class Channel {
   #everStreamed = false;
   #sourceClock: SourceClockSnapshot = NO_SOURCE_CLOCK;
   readonly #room: RoomWatch;
+  readonly #leaving = new AbortController();
   #ticker: NodeJS.Timeout | null = null;
 
   constructor(options: ChannelOptions) {
@@ -160,13 +166,27 @@ export class Channel {
       () => this.#longestDelayMs(),
       (line) => this.#log.warn('the disk is too small for the delay', { thread: 'main', cause: line }),
     );
-    this.#input({ type: 'start' });
+    if (this.#config.preflight) void this.#startChecked();
+    else this.#input({ type: 'start', refused: null });
+  }
+
+  async #startChecked(): Promise<void> {
+    this.#readerSeen.state = CHECKING;
+    const refused = await lookBeforeStart(
+      { config: this.#config, identity: this.#options.identity, clock: this.#options.clock },
+      this.relayDir,
+      this.#log,
+      this.#leaving.signal,
+    );
+    this.#readerSeen.state = READER_IDLE;
+    this.#input({ type: 'start', refused });
   }
 
   /** Resolves when every thread has finished what is in flight and is gone. */
   stop(): Promise<void> {
     this.#stopAsked = true;
     this.#room.end();
+    this.#leaving.abort();
     this.#input({ type: 'stop' });
     if (this.#machine.state.at === 'stopped') return Promise.resolve();
     return new Promise((resolve) => this.#waitingForEnd.push(resolve));
@@ -279,6 +299,7 @@ export class Channel {
       ...this.#appliers.map((_, index) => this.applierStatus(index)),
     ]);
     if (readerStatus) this.#readerSeen = { state: readerStatus.state, status: readerStatus };
+    const { clock } = this.#options;
     const targets = config.targets.map((target, index): TargetSnapshot => {
       const status = applierStatus[index] ?? null;
       const seen = this.#applierSeen[index]!;
@@ -287,7 +308,7 @@ export class Channel {
         host: target.endpoint.host,
         port: target.endpoint.port,
         workers: target.workers,
-        state: this.#whileGone(this.#machine.targets[index]!, causeOf(seen.state)) ?? seen.state,
+        state: goneState(this.#machine.targets[index]!, seen.state, clock) ?? seen.state,
         status: seen.status,
         fresh: status !== null,
         delayMs: target.delayMs,
@@ -302,8 +323,7 @@ export class Channel {
       machine: this.#machine,
       everStreamed: this.#everStreamed,
       reader: {
-        state:
-          this.#whileGone(this.#machine.reader, causeOf(this.#readerSeen.state)) ?? this.#readerSeen.state,
+        state: goneState(this.#machine.reader, this.#readerSeen.state, clock) ?? this.#readerSeen.state,
         status: this.#readerSeen.status,
         fresh: readerStatus !== null,
       },
@@ -320,15 +340,6 @@ export class Channel {
   #longestDelayMs(): number {
     const delays = this.#config.targets.map(({ name, delayMs }) => this.wishesOf(name).delayMs ?? delayMs);
     return Math.max(0, ...delays);
-  }
-
-  /** What a thread that is gone is doing: nothing until an operator acts, or waiting for its next start. */
-  #whileGone(slot: ThreadSlot, last: PlainError | null): GoneState | null {
-    if (slot.stopCause !== null) return { at: 'stopped', cause: slot.stopCause };
-    if (slot.restartAtMs === null) return null;
-    const { clock } = this.#options;
-    const untilMs = clock.wallMs() + slot.restartAtMs - clock.monotonicMs();
-    return { at: 'backing-off', attempt: slot.failures.length, untilMs, cause: last ?? INTERNAL_FAULT };
   }
 
   #input(input: ChannelInput): void {
@@ -486,18 +497,4 @@ export class Channel {
       sourceClock: this.#sourceClock,
     };
   }
-}
-
-type GoneState = Extract<ReaderState & ApplierState, { at: 'stopped' | 'backing-off' }>;
-
-const INTERNAL_FAULT: PlainError = {
-  code: 'INTERNAL',
-  action: 'stop',
-  message: 'the thread ended by itself',
-  hint: null,
-  facts: {},
-};
-
-function causeOf(state: ReaderState | ApplierState): PlainError | null {
-  return state.at === 'stopped' || state.at === 'backing-off' ? state.cause : null;
 }

@@ -17,12 +17,17 @@ const LINE = /^server_uuid=([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\s*$/;
 
 /** The server_uuid of `dataDir`, made at the first call. The caller holds the run lock. Throws DISK, DISK_FULL. */
 export function loadIdentity(dataDir: string): string {
+  return readIdentity(dataDir) ?? createIdentity(dataDir, join(dataDir, FILE_NAME));
+}
+
+/** Null: `dataDir` has none yet. Throws DISK. */
+export function readIdentity(dataDir: string): string | null {
   const path = join(dataDir, FILE_NAME);
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return createIdentity(dataDir, path);
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw diskError('read', path, cause);
   }
   const uuid = LINE.exec(text)?.[1];

@@ -6,7 +6,7 @@
  * mend, and nothing is left to apply), the process ends with code 1 and says why.
  */
 import { hostname } from 'node:os';
-import { errorLine, type PlainError, toPlain } from '../base/errors.ts';
+import { type PlainError, referredErrorLine, toPlain } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/runtime.ts';
 import type { Config, LogLevel } from '../config/config.ts';
 import { AlarmMemory } from './alarm-memory.ts';
@@ -165,7 +165,9 @@ export class Supervisor {
       if (this.#stopping) return;
       const causes = snapshots.map((snapshot) => startFailure(snapshot));
       if (causes.every((cause) => cause !== null)) {
-        this.stop(causes.map((cause, index) => `channel ${snapshots[index]!.name}: ${errorLine(cause)}`));
+        this.stop(
+          causes.map((cause, index) => `channel ${snapshots[index]!.name}: ${referredErrorLine(cause)}`),
+        );
         return;
       }
     }

@@ -2,11 +2,11 @@
  * What a channel's threads are given at birth, made from its configuration and from what operators have said.
  */
 import type { ApplierOptions, ApplierSettings } from '../applier/applier-messages.ts';
-import type { ChannelConfig, EndpointConfig, StartConfig, TargetConfig } from '../config/config.ts';
+import type { ChannelConfig, StartConfig, TargetConfig } from '../config/config.ts';
 import type { ReaderOptions } from '../reader/reader-messages.ts';
 import type { SourceClockSnapshot } from '../relay/source-clock.ts';
-import type { EndpointOptions } from '../wire/endpoint.ts';
 import { type ChannelWishes, type TargetWishes, targetControl } from './control-document.ts';
+import { endpointOptions } from './endpoint-options.ts';
 import { channelUuid } from './identity.ts';
 
 /** How often the source is asked where it is. */
@@ -79,17 +79,4 @@ export function applierSettings(target: TargetConfig, wishes: TargetWishes): App
 function startText(start: StartConfig): string | null {
   if (start.at === 'auto') return null;
   return start.at === 'gtid_set' ? start.gtidSet : `${start.file}:${start.position}`;
-}
-
-/** The one place where a secret leaves its wrapper: on its way into the thread that opens the connection. */
-function endpointOptions(endpoint: EndpointConfig): EndpointOptions {
-  const { mode, ca, cert, key } = endpoint.tls;
-  return {
-    host: endpoint.host,
-    port: endpoint.port,
-    user: endpoint.user,
-    password: endpoint.password.reveal(),
-    tls: { mode, ca, cert, key: key?.reveal() },
-    connectTimeoutMs: endpoint.connectTimeoutMs,
-  };
 }

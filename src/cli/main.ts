@@ -4,7 +4,7 @@
  * Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 running but a channel is degraded or stopped.
  */
 import yargs, { type Argv } from 'yargs';
-import { errorLine, MillraceError, toPlain } from '../base/errors.ts';
+import { MillraceError, referredErrorLine, toPlain } from '../base/errors.ts';
 import { nearMiss } from '../config/near-miss.ts';
 import { programVersion } from './program-version.ts';
 import { EXIT, type ExitCode, processTerminal, type Terminal } from './terminal.ts';
@@ -108,10 +108,9 @@ function usageError(message: string): MillraceError {
 }
 
 function report(error: unknown, terminal: Terminal): ExitCode {
+  terminal.err(`millrace: ${referredErrorLine(toPlain(error))}\n`);
   if (error instanceof MillraceError) {
-    terminal.err(`millrace: ${errorLine(toPlain(error))}\n`);
     return error.code === 'CONFIG' || error.code === 'NOT_IN_THIS_VERSION' ? EXIT.usage : EXIT.failed;
   }
-  terminal.err(`millrace: ${errorLine(toPlain(error))}\n`);
   return EXIT.failed;
 }

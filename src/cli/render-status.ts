@@ -3,9 +3,10 @@
  */
 import { stripVTControlCharacters, styleText } from 'node:util';
 import Table from 'cli-table3';
+import { type ErrorCode, errorReference } from '../base/errors.ts';
 import { roughBytes, roughSpan } from '../base/rough-text.ts';
 import { formatDuration } from '../config/units.ts';
-import type { ChannelStatus, Status, TargetStatus } from '../observe/status.ts';
+import type { ChannelStatus, ReaderView, Status, TargetStatus } from '../observe/status.ts';
 import { lagText, printable, relayText, type Style, setText, styleOf } from './status-words.ts';
 
 /** A smaller lag is gone before anybody has read when. */
@@ -93,16 +94,24 @@ function remarksOf(channel: ChannelStatus): string[] {
   const remarks: string[] = [];
   if (channel.state !== 'running') remarks.push(`${channel.name}: ${channel.state}`);
   const { too_long_a_delay: tooLong } = channel.relay_log;
+  const { reader } = channel;
   if (tooLong !== null) remarks.push(`${channel.name}: ${tooLong}`);
-  if (channel.reader.reason !== null)
-    remarks.push(`${channel.name}: reader: ${printable(channel.reader.reason)}`);
+  if (reader.reason !== null)
+    remarks.push(`${channel.name}: reader: ${printable(reader.reason)}${reference(reader)}`);
   for (const target of channel.targets) {
-    for (const remark of [target.reason, ...wishesText(target), ...progressText(target)]) {
+    const reason = target.reason === null ? null : `${target.reason}${reference(target)}`;
+    for (const remark of [reason, ...wishesText(target), ...progressText(target)]) {
       if (remark !== null) remarks.push(`${channel.name}: target ${target.name}: ${printable(remark)}`);
     }
   }
   for (const alarm of channel.alarms) remarks.push(`${channel.name}: alarm: ${printable(alarm.text)}`);
   return remarks;
+}
+
+/** Where the error behind a state is explained. */
+function reference({ state, last_error_code: code }: ReaderView | TargetStatus): string {
+  const isBehind = code !== null && (state === 'stopped' || state === 'backing-off');
+  return isBehind ? ` [${errorReference(code as ErrorCode)}]` : '';
 }
 
 /** What holds it up without anybody having asked for it, and when it will have caught up. */

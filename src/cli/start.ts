@@ -7,7 +7,7 @@
  *
  * Detached, see daemon.ts: 0 when all channels run, 3 when one is degraded or stopped, 1 when the process ended again.
  */
-import { errorLine, toPlain } from '../base/errors.ts';
+import { referredErrorLine, toPlain } from '../base/errors.ts';
 import { type Logger, systemClock } from '../base/runtime.ts';
 import { builtThreadEntries } from '../channel/channel.ts';
 import { createLogger } from '../channel/log.ts';
@@ -87,7 +87,7 @@ async function runForeground(config: Config, terminal: Terminal): Promise<ExitCo
     log.info('millrace stopped', { exit_code: exitCode });
     return exitCode;
   } catch (error) {
-    if (isDetached()) tellParent([errorLine(toPlain(error))]);
+    if (isDetached()) tellParent([referredErrorLine(toPlain(error))]);
     throw error;
   } finally {
     observer.stop();

@@ -102,8 +102,15 @@ export const VERBS: readonly Verb[] = [
   ),
   verb(
     'check',
-    'Check the configuration file; no server is contacted',
-    (yargs) => yargs,
+    'Look at configuration, servers and this machine; say what is wrong, and what to paste',
+    (yargs) =>
+      yargs
+        .option('json', { type: 'boolean', default: false, describe: 'The findings as JSON' })
+        .option('offline', {
+          type: 'boolean',
+          default: false,
+          describe: 'Only the configuration file; no server is contacted',
+        }),
     async () => (await import('./check.ts')).check,
   ),
   verb(

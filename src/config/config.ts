@@ -64,6 +64,8 @@ export interface TargetConfig {
 
 export interface ChannelConfig {
   readonly name: string;
+  /** Servers are looked at before the channel starts. */
+  readonly preflight: boolean;
   readonly source: SourceConfig;
   readonly relayLog: RelayLogConfig;
   readonly targets: readonly TargetConfig[];

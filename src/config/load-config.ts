@@ -145,6 +145,7 @@ function build(file: string, raw: RawConfig, files: SecretFiles): Omit<Config, '
       const path = ['channels', index];
       return {
         name: channel.name,
+        preflight: channel.preflight,
         source: {
           endpoint: buildEndpoint(channel.source, [...path, 'source'], files),
           serverId: channel.source.server_id,

@@ -305,6 +305,7 @@ const target = strictObject({
 
 const channel = strictObject({
   name,
+  preflight: boolean.default(true),
   source,
   relay_log: relayLog.default(relayLogDefaults),
   targets: z.array(target),

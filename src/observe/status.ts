@@ -20,10 +20,10 @@ import {
   type TargetLags,
   targetLags,
 } from './freshness.ts';
+import { type GuardsView, guardsView } from './guard-status.ts';
 import type { ChannelHistory } from './history.ts';
 import type { RecentEvent } from './recent-events.ts';
 import { type Stuck, stuckOn } from './stuck.ts';
-import { type GuardsView, guardsView } from './guard-status.ts';
 import { heldUp, type TargetWishesStatus, targetWishesStatus } from './target-wishes.ts';
 import type { Alarm } from './watchdog.ts';
 

@@ -47,6 +47,21 @@ export interface HeadAges {
   readonly missingAgeMs: number | null;
 }
 
+export const NO_AGES: HeadAges = { proofAgeMs: null, missingAgeMs: null };
+
+/** What is missing was committed after the last transaction that came. `sourceNowMs`: the latest that the source's clock can say. */
+export function committedLater(
+  ages: HeadAges,
+  lastCommitMicros: bigint | null,
+  sourceNowMs: number | null,
+): HeadAges {
+  if (ages.missingAgeMs === null || lastCommitMicros === null || sourceNowMs === null) return ages;
+  const ageMs = sourceNowMs - Number(lastCommitMicros / 1000n);
+  // The clock was set since it was last read.
+  if (ageMs < 0) return ages;
+  return { ...ages, missingAgeMs: Math.max(1, Math.min(ages.missingAgeMs, ageMs)) };
+}
+
 export class HeadSamples {
   /** Not reached, oldest first. The last one is the newest look; of the others every `#stride`-th is kept. */
   #looks: HeadLook[] = [];

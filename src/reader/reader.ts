@@ -18,7 +18,7 @@ import type { RelayLogWriter } from '../relay/relay-log-writer.ts';
 import { openConnection, type WireConnection } from '../wire/connection.ts';
 import { ClockKeeper } from './clock-keeper.ts';
 import { DumpStream } from './dump-stream.ts';
-import type { HeadAges, Received, SourcePlace } from './head-samples.ts';
+import { committedLater, NO_AGES, type SourcePlace } from './head-samples.ts';
 import { portLogger } from './port-logger.ts';
 import {
   initialReader,
@@ -191,7 +191,11 @@ export class Reader {
     return {
       head: this.#head?.view(place) ?? null,
       headUnknown: this.#head === null ? 'not asked' : this.#head.unknown,
-      ...this.#ages({ place, set }),
+      ...committedLater(
+        this.#head?.ages({ place, set }) ?? NO_AGES,
+        this.#stream?.lastCommitMicros ?? null,
+        this.#time.sourceNowAtMostMs,
+      ),
       unsynced: {
         transactions: stream?.unsynced.transactions ?? 0,
         // A file is durable as a whole before the next one begins.
@@ -199,18 +203,6 @@ export class Reader {
         ageMs: stream?.unsynced.ageMs(this.#rim.clock.monotonicMs()) ?? null,
       },
     };
-  }
-
-  /** What is missing was committed after the last transaction that came. */
-  #ages(received: Received): HeadAges {
-    const ages = this.#head?.ages(received) ?? { proofAgeMs: null, missingAgeMs: null };
-    const committed = this.#stream?.lastCommitMicros ?? null;
-    const sourceNowMs = this.#time.sourceNowAtMostMs;
-    if (ages.missingAgeMs === null || committed === null || sourceNowMs === null) return ages;
-    const ageMs = sourceNowMs - Number(committed / 1000n);
-    // The clock was set since it was last read.
-    if (ageMs < 0) return ages;
-    return { ...ages, missingAgeMs: Math.max(1, Math.min(ages.missingAgeMs, ageMs)) };
   }
 
   /** The end of the last whole transaction, in the source's files; the dump's own word reaches over what it leaves out. */

@@ -70,7 +70,10 @@ function isOurs(other: OtherReplica, identity: ReplicaIdentity): boolean {
 }
 
 /** Empty when the account may not look, or the server does not know the statement: then nothing is known. */
-async function readReplicas(connection: WireConnection, facts: SourceFacts): Promise<OtherReplica[]> {
+export async function readReplicas(
+  connection: WireConnection,
+  facts: Pick<SourceFacts, 'flavour' | 'serverVersion'>,
+): Promise<OtherReplica[]> {
   const newName = facts.flavour === 'mysql' && versionAtLeast(facts.serverVersion, 8, 0, 22);
   try {
     const rows = await connection.query(newName ? 'SHOW REPLICAS' : 'SHOW SLAVE HOSTS', 'list the replicas');

@@ -9,7 +9,7 @@ import type { Clock } from '../base/runtime.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
 import type { ClockReading } from '../relay/source-clock.ts';
 import type { Flavour, WireConnection } from '../wire/connection.ts';
-import { peerName } from '../wire/wire-error.ts';
+import { type Peer, peerName } from '../wire/wire-error.ts';
 import type { SourceStart } from './reader-messages.ts';
 import { readSourceTime, useUtc } from './source-time.ts';
 
@@ -71,37 +71,57 @@ function isOn(value: string | undefined): boolean {
   return value === 'ON' || value === '1';
 }
 
-/** @throws SOURCE_CONFIG for what makes a source unusable, whatever is asked of it. */
-export function checkConfiguration(
-  facts: SourceFacts,
-  connection: WireConnection,
-  replicaUuid: string,
-): void {
-  const source = peerName(connection.peer);
+export interface SourceProblem {
+  readonly about: 'log_bin' | 'server_id' | 'binlog_format' | 'server_uuid';
+  readonly error: MillraceError;
+}
+
+/** What makes a source unusable, whatever is asked of it. `replicaUuid`: ours; null: not known. */
+export function sourceProblems(facts: SourceFacts, peer: Peer, replicaUuid: string | null): SourceProblem[] {
+  const source = peerName(peer);
+  const problems: SourceProblem[] = [];
+  const problem = (about: SourceProblem['about'], message: string, hint: string): void => {
+    problems.push({ about, error: config(message, hint) });
+  };
   if (!facts.logBin) {
-    throw config(
+    problem(
+      'log_bin',
       `the source ${source} writes no binary log`,
       'Set log_bin in its configuration and restart it.',
     );
   }
   if (facts.serverId === 0) {
-    throw config(
+    problem(
+      'server_id',
       `the source ${source} has server_id 0, which refuses replicas`,
       'Run SET GLOBAL server_id = <a number of its own>, and set it in its configuration.',
     );
   }
   if (facts.binlogFormat !== null && facts.binlogFormat !== 'ROW') {
-    throw config(
+    problem(
+      'binlog_format',
       `the source ${source} has binlog_format=${facts.binlogFormat}, which cannot be applied exactly`,
       "Run SET GLOBAL binlog_format = 'ROW' on it (sessions that are open keep the old format), and set it in its configuration.",
     );
   }
-  if (facts.serverUuid !== null && facts.serverUuid === replicaUuid.toLowerCase()) {
-    throw config(
+  if (facts.serverUuid !== null && facts.serverUuid === replicaUuid?.toLowerCase()) {
+    problem(
+      'server_uuid',
       `the source ${source} has the server_uuid that we present as a replica, ${facts.serverUuid}`,
       'Remove the copied identity file from data_dir, or make the source a new auto.cnf.',
     );
   }
+  return problems;
+}
+
+/** @throws SOURCE_CONFIG for the first of them. */
+export function checkConfiguration(
+  facts: SourceFacts,
+  connection: WireConnection,
+  replicaUuid: string,
+): void {
+  const [first] = sourceProblems(facts, connection.peer, replicaUuid);
+  if (first !== undefined) throw first.error;
 }
 
 /** @throws CONFIG when source.start is of another kind than the source's own way of counting. */

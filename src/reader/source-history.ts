@@ -51,7 +51,7 @@ async function checkGtids(connection: WireConnection, facts: SourceFacts, ours: 
 }
 
 /** The part of a set that the source itself has made. What came through it from elsewhere it may never have had. */
-function gtidsOf(set: GtidSet, uuid: string | null): GtidSet {
+export function gtidsOf(set: GtidSet, uuid: string | null): GtidSet {
   if (uuid === null) return new GtidSet();
   const text: string[] = [];
   for (const { sid, first, last } of set.intervals()) {
@@ -136,7 +136,8 @@ export async function oldestPosition(connection: WireConnection): Promise<FilePo
   return oldest;
 }
 
-function shown(set: GtidSet): string {
+/** A set in a message. */
+export function shown(set: GtidSet): string {
   const text = set.toString();
   return text.length > SHOWN_LENGTH_MAX ? `${text.slice(0, SHOWN_LENGTH_MAX)}…` : text;
 }

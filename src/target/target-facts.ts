@@ -79,7 +79,7 @@ export async function readTargetFacts(connection: WireConnection): Promise<Targe
 export function chooseProgress(
   wanted: 'auto' | 'gtid' | 'table',
   kind: PositionKind,
-  facts: TargetFacts,
+  facts: Pick<TargetFacts, 'flavour' | 'gtidMode'>,
 ): 'gtid' | 'table' {
   if (wanted === 'table') return 'table';
   const obstacle = gtidObstacle(kind, facts);
@@ -90,7 +90,10 @@ export function chooseProgress(
   });
 }
 
-function gtidObstacle(kind: PositionKind, facts: TargetFacts): { why: string; remedy: string } | null {
+function gtidObstacle(
+  kind: PositionKind,
+  facts: Pick<TargetFacts, 'flavour' | 'gtidMode'>,
+): { why: string; remedy: string } | null {
   if (facts.flavour !== 'mysql') {
     return { why: 'it is a MariaDB server', remedy: 'Use progress: table (or auto) for a MariaDB target.' };
   }
@@ -114,7 +117,7 @@ function gtidObstacle(kind: PositionKind, facts: TargetFacts): { why: string; re
 export function requireSameFlavour(
   kind: PositionKind,
   sourceFlavour: Flavour | null,
-  facts: TargetFacts,
+  facts: Pick<TargetFacts, 'flavour'>,
 ): void {
   const source = sourceFlavour ?? (kind === 'mariadb' ? 'mariadb' : 'mysql');
   if (source === facts.flavour) return;

@@ -11,9 +11,13 @@ import type { WireConnection } from '../wire/connection.ts';
 
 const WAIT_SECONDS = 3;
 
+/** A lock's name has at most 64 characters. */
+export function leaseName(channel: string): string {
+  return `millrace:${createHash('sha256').update(channel).digest('hex').slice(0, 32)}`;
+}
+
 export async function takeLease(control: WireConnection, channel: string): Promise<void> {
-  // A lock's name has at most 64 characters.
-  const name = `millrace:${createHash('sha256').update(channel).digest('hex').slice(0, 32)}`;
+  const name = leaseName(channel);
   const got = await control.query(
     `SELECT GET_LOCK('${name}', ${WAIT_SECONDS}) AS got`,
     'take the lock of this channel',

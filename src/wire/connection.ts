@@ -11,6 +11,7 @@
  * Any thread.
  */
 import net from 'node:net';
+import { TLSSocket } from 'node:tls';
 import mysql, { type ConnectionOptions, type SslOptions } from 'mysql2';
 import { MillraceError } from '../base/errors.ts';
 import type { EndpointOptions } from './endpoint.ts';
@@ -32,12 +33,22 @@ export interface OpenOptions {
   readonly queryTimeoutMs?: number | undefined;
 }
 
+/** What TLS has come to. */
+export interface TlsSession {
+  /** `TLSv1.3` */
+  readonly protocol: string;
+  /** When the server's certificate ends; null: it does not say. */
+  readonly certificateEndsMs: number | null;
+}
+
 export interface WireConnection {
   readonly serverVersion: string;
   readonly flavour: Flavour;
   readonly threadId: number;
   readonly tls: boolean;
   readonly peer: Peer;
+  /** Null without TLS. */
+  tlsSession(): TlsSession | null;
   /**
    * The first result set, or no rows. `doing` completes "cannot …" in errors (default: the statement's beginning).
    * @throws a classified MillraceError, with facts errno and sqlState when the server said no.
@@ -303,6 +314,16 @@ class DriverWireConnection implements WireConnection {
     driver.on('error', (error) => {
       this.#lost ??= error;
     });
+  }
+
+  tlsSession(): TlsSession | null {
+    const socket = this.#driver.stream;
+    if (!(socket instanceof TLSSocket)) return null;
+    const endsMs = Date.parse(socket.getPeerCertificate().valid_to);
+    return {
+      protocol: socket.getProtocol() ?? 'TLS',
+      certificateEndsMs: Number.isNaN(endsMs) ? null : endsMs,
+    };
   }
 
   query(sql: string, doing = `run '${sql.slice(0, 60)}'`): Promise<Row[]> {

@@ -227,7 +227,7 @@ async function look(): Promise<void> {
     await page.goto(base);
     await page.locator('.channel .pill').first().waitFor();
     note('page', await page.content());
-    note('page, as it is read', await page.innerText('body'));
+    note('page, as it is read', (await page.locator('body').textContent()) ?? '');
   } finally {
     await browser.close();
   }

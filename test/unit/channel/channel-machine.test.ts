@@ -5,10 +5,52 @@ import { ASK_AGAIN_MS, ASK_MS } from '../../../src/channel/channel-machine.ts';
 import type { ChannelEffect, ThreadId } from '../../../src/channel/channel-state.ts';
 import { error, Run, reaching, running, UUID } from './channel-run.ts';
 
+describe('what a look before the start refuses', () => {
+  const NO_GRANT: PlainError = error('PRIVILEGE_MISSING');
+
+  test('a refused source stops the channel before anything is started, while there is nothing to apply', () => {
+    const run = new Run(2);
+    const refused = { source: NO_GRANT, targets: [null, null], relayLogIsEmpty: true };
+    expect(run.in({ type: 'start', refused })).toEqual([]);
+    expect(run.machine.state).toEqual({ at: 'stopped', cause: NO_GRANT });
+  });
+
+  test('a refused target is not started; the others and the reader are', () => {
+    const run = new Run(2);
+    const refused = { source: null, targets: [NO_GRANT, null], relayLogIsEmpty: true };
+    expect(run.in({ type: 'start', refused })).toEqual([
+      { do: 'spawn', thread: 'reader' },
+      { do: 'spawn', thread: 1 },
+    ]);
+    expect(run.machine.targets[0]?.stopCause).toEqual(NO_GRANT);
+    run.source(true);
+    expect(run.executed(1, `${UUID}:1-4`)).toEqual([{ do: 'start-reader', executed: `${UUID}:1-4` }]);
+  });
+
+  test('when every target is refused the channel stops, or goes on receiving where it had begun', () => {
+    const none = new Run(2);
+    const refused = { source: null, targets: [NO_GRANT, NO_GRANT], relayLogIsEmpty: true };
+    expect(none.in({ type: 'start', refused })).toEqual([]);
+    expect(none.machine.state).toEqual({ at: 'stopped', cause: NO_GRANT });
+    const begun = new Run(2);
+    expect(begun.in({ type: 'start', refused: { ...refused, relayLogIsEmpty: false } })).toEqual([
+      { do: 'spawn', thread: 'reader' },
+    ]);
+  });
+
+  test('a stop that came while servers were looked at is the end', () => {
+    const run = new Run(1);
+    run.in({ type: 'stop' });
+    expect(run.at).toBe('stopped');
+    expect(run.in({ type: 'start', refused: null })).toEqual([]);
+    expect(run.at).toBe('stopped');
+  });
+});
+
 describe('the start of a channel', () => {
   test('starts every thread; the appliers begin when the kind of the source is known', () => {
     const run = new Run(2);
-    expect(run.in({ type: 'start' })).toEqual([
+    expect(run.in({ type: 'start', refused: null })).toEqual([
       { do: 'spawn', thread: 'reader' },
       { do: 'spawn', thread: 0 },
       { do: 'spawn', thread: 1 },
@@ -372,7 +414,7 @@ test('whatever happens, no thread is started twice, no log is thrown away under 
         ending.delete(thread);
         obey(run.ended(thread, cause, died));
       };
-      obey(run.in({ type: 'start' }));
+      obey(run.in({ type: 'start', refused: null }));
       for (const { what, thread: index, code, number, ms } of events) {
         const thread: ThreadId = index === 2 ? 'reader' : index;
         const target = index % 2;

@@ -56,7 +56,7 @@ export class Run {
 
 export function reaching(targets: number): Run {
   const run = new Run(targets);
-  run.in({ type: 'start' });
+  run.in({ type: 'start', refused: null });
   return run;
 }
 

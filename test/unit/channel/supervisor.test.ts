@@ -31,7 +31,7 @@ async function start(...channels: readonly (readonly [source: string, ...targets
     const list = targets.map(
       (host, at) => `{ name: t${at}, host: ${host}, port: ${7000 + at}, user: u, password: hunter2 }`,
     );
-    return `  - { name: c${index}, source: { host: ${source}, user: u, password: hunter2 }, targets: [${list.join(', ')}] }\n`;
+    return `  - { name: c${index}, preflight: false, source: { host: ${source}, user: u, password: hunter2 }, targets: [${list.join(', ')}] }\n`;
   });
   writeFileSync(file, `data_dir: data\nchannels:\n${yaml.join('')}`);
   const lines: string[] = [];
@@ -86,7 +86,10 @@ describe('the supervisor', () => {
     const end: SupervisorEnd = await supervisor.ended;
     expect(end).toEqual({
       exitCode: 1,
-      failures: ['channel c0: wrong password — Mend it.', 'channel c1: wrong password — Mend it.'],
+      failures: [
+        'channel c0: wrong password — Mend it. [see docs/errors.md#ACCESS_DENIED]',
+        'channel c1: wrong password — Mend it. [see docs/errors.md#ACCESS_DENIED]',
+      ],
     });
   });
 

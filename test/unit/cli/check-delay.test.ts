@@ -33,7 +33,7 @@ function run(delay: string): Promise<ExitCode> {
   const file = join(folder, 'config.yaml');
   writeFileSync(file, stringify(config));
   return check(
-    { config: file },
+    { config: file, json: false, offline: true },
     {
       out: (text) => {
         out += text;

@@ -67,13 +67,13 @@ describe('the command line', () => {
     const result = await run(args);
     expect(result.err).toContain(line);
     expect(result).toMatchObject({ code, out: '' });
-    expect(result.err.match(/\n/g)).toHaveLength(1);
+    expect(result.err).toMatch(/^[^\n]+ \[see docs\/errors\.md#[A-Z_]+\]\n$/);
   });
 
   test('the file comes from -c, else from $MILLRACE_CONFIG, wherever the option stands', async () => {
     const env = { MILLRACE_CONFIG: CONFIG, SOURCE_PASSWORD: 'x' };
-    expect((await run('check', env)).code).toBe(0);
-    expect((await run(`-c ${CONFIG} check`, { SOURCE_PASSWORD: 'x' })).code).toBe(0);
+    expect((await run('check --offline', env)).code).toBe(0);
+    expect((await run(`-c ${CONFIG} check --offline`, { SOURCE_PASSWORD: 'x' })).code).toBe(0);
     expect((await run('check -c other.yaml', env)).err).toContain('other.yaml: no such file');
   });
 
@@ -92,14 +92,53 @@ describe('the command line', () => {
 });
 
 describe('check', () => {
-  test('says what would run, without a secret', async () => {
-    const { code, out, err } = await run(`check -c ${CONFIG}`, { SOURCE_PASSWORD: 'hunter2' });
+  test('--offline says what would run, without a secret', async () => {
+    const { code, out, err } = await run(`check --offline -c ${CONFIG}`, { SOURCE_PASSWORD: 'hunter2' });
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toContain(
       'target standby apply@db2:3306, tls preferred, mode auto, progress auto, workers 4',
     );
     expect(out).toContain('the configuration is valid; the servers were not contacted');
     expect(out).not.toContain('hunter2');
+  });
+
+  test('--offline --json has nothing about servers', async () => {
+    const { code, out } = await run(`check --offline --json -c ${CONFIG}`, { SOURCE_PASSWORD: 'hunter2' });
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toEqual({
+      config: CONFIG,
+      data_dir: join(folder, 'data'),
+      ok: true,
+      errors: 0,
+      warnings: 0,
+      host: [],
+      channels: [],
+    });
+  });
+
+  test('a server that is not there is an error with its reference, code 1', async () => {
+    const file = join(folder, 'nobody.yaml');
+    const endpoint = (port: number): string => `host: 127.0.0.1, port: ${port}, user: u, password: hunter2`;
+    writeFileSync(
+      file,
+      `data_dir: .\nchannels: [{ name: shop, source: { ${endpoint(9)} }, targets: [{ name: t, ${endpoint(7)} }] }]\n`,
+    );
+    const { code, out, err } = await run(`check -c ${file}`);
+    expect({ code, err }).toEqual({ code: 1, err: '' });
+    expect(out).toMatch(/error {4}reachable .*cannot connect to the source at 127\.0\.0\.1:9 .*refused/);
+    expect(out).toContain('see docs/errors.md#CONNECTION_LOST');
+    expect(out).toMatch(/ok, 1 skipped, no warnings, 2 errors\n$/);
+    expect(out).not.toContain('hunter2');
+    const json = JSON.parse((await run(`check --json -c ${file}`)).out);
+    expect(json).toMatchObject({ ok: false, errors: 2, channels: [{ name: 'shop' }] });
+    expect(json.channels[0].findings[0]).toMatchObject({
+      id: 'reachable',
+      subject: 'source',
+      level: 'error',
+      code: 'CONNECTION_LOST',
+      remedy: null,
+      skipped: false,
+    });
   });
 
   test('lists every problem on a line of its own', async () => {
@@ -112,6 +151,9 @@ describe('check', () => {
       `${file}:1:1: data_dirr: unknown key; did you mean data_dir?`,
       `${file}:3:15: log.level: expected one of debug, info, warn, error; got "loud"`,
     ]);
+    const json = await run(`check --json -c ${file}`);
+    expect(json).toMatchObject({ code: 2, err: '' });
+    expect(JSON.parse(json.out).problems[2]).toMatchObject({ line: 3, column: 15, path: 'log.level' });
   });
 });
 

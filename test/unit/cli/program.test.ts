@@ -167,7 +167,9 @@ describe('start in the foreground', () => {
     const second = await home.run('start');
     expect(second.code).toBe(1);
     expect(second.stderr).toMatch(
-      new RegExp(`^millrace: another Millrace, pid ${child.pid}, runs on data_dir .* — Stop it .*\\n$`),
+      new RegExp(
+        `^millrace: another Millrace, pid ${child.pid}, runs on data_dir .* — Stop it .*\\[see docs/errors.md#ALREADY_RUNNING\\]\\n$`,
+      ),
     );
     expect((await home.status())?.pid).toBe(child.pid);
   });
@@ -275,9 +277,9 @@ describe('start --daemon, stop', () => {
   test('a source that does not answer is still starting when the patience ends, and says so', async () => {
     const { server, port } = await silentServer();
     const home = new Home(port);
-    const start = await home.run('start', '--daemon', '--timeout', '2');
+    const start = await home.run('start', '--daemon', '--timeout', '4');
     expect(start.code).toBe(3);
-    expect(start.stderr).toMatch(/shop starting: reader: connecting/);
+    expect(start.stderr).toMatch(/shop starting: reader: (looking at the source and the targets|connecting)/);
     expect((await home.run('stop')).code).toBe(0);
     server.close();
   });
@@ -288,7 +290,7 @@ describe('start --daemon, stop', () => {
     const start = await home.run('start', '--daemon');
     expect(start).toMatchObject({
       code: 2,
-      stderr: `millrace: ${home.config}:2:11: channels: needs at least one channel\n`,
+      stderr: `millrace: ${home.config}:2:11: channels: needs at least one channel [see docs/errors.md#CONFIG]\n`,
     });
   });
 
@@ -297,6 +299,8 @@ describe('start --daemon, stop', () => {
     writeFileSync(home.config, readFileSync(home.config, 'utf8').replace('./data', `./${'d'.repeat(110)}`));
     const start = await home.run('start');
     expect(start.code).toBe(2);
-    expect(start.stderr).toMatch(/^millrace: data_dir is too long: .* — Choose a shorter data_dir\.\n$/);
+    expect(start.stderr).toMatch(
+      /^millrace: data_dir is too long: .* — Choose a shorter data_dir\. \[see docs\/errors\.md#CONFIG\]\n$/,
+    );
   });
 });

@@ -39,7 +39,7 @@ test('what is not well stands below in words', () => {
       'orders   db1:3306  backing-off  000007:88231 (1.2 GiB)  standby  running  unknown, 5021 transactions  nothing yet',
       '',
       'orders: degraded',
-      'orders: reader: backing-off, attempt 3, source closed [2J the connection, retry in 4 s',
+      'orders: reader: backing-off, attempt 3, source closed [2J the connection, retry in 4 s [see docs/errors.md#CONNECTION_LOST]',
     ].join('\n'),
   );
 });
