@@ -61,12 +61,13 @@ export class GuardAlarms {
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
     const body = this.#body(found);
     const { committed_at, due_at, approve, skip } = body;
-    log.warn(
-      found.onGuard === 'hold'
-        ? 'a guard has found something: the target will be held before it'
-        : 'a guard has found something',
-      { ...facts, committed_at, due_at, hint: `${approve}, or ${skip}` },
-    );
+    log.warn('a guard has found something', {
+      ...facts,
+      on_guard: found.onGuard,
+      committed_at,
+      due_at,
+      hint: `${approve}, or ${skip}`,
+    });
     if (found.webhook === null) memory.add(channel, target, match.id);
     else
       void this.#webhookOf(found.webhook)

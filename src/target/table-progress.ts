@@ -61,8 +61,11 @@ export const PROGRESS_SCHEMA = [
 ) ENGINE=InnoDB`,
 ] as const;
 
-/** Fails unless the statement before it has matched exactly one row (clients are told matched rows: CLIENT_FOUND_ROWS). */
-const MATCHED_ONE_ROW = 'DO IF(ROW_COUNT()=1, 0, (SELECT 1 UNION SELECT 2))';
+/**
+ * Fails unless the statement before it has matched exactly one row (clients are told matched rows: CLIENT_FOUND_ROWS). Not a DO:
+ * MariaDB's does not fail when its expression does (seen on 10.11.18).
+ */
+const MATCHED_ONE_ROW = 'SET @millrace_matched = IF(ROW_COUNT() = 1, 1, (SELECT 1 UNION SELECT 2))';
 
 export interface TableProgressOptions {
   readonly channel: string;

@@ -11,7 +11,7 @@ import { type Fault, SessionFaults } from '../support/session-faults.ts';
 
 const POINTS_MAX = 40;
 /** More than a life with one statement sends. */
-const DDL_POINTS = 12;
+const DDL_POINTS = 20;
 /** The first thing a session sends are its settings. */
 const FIRST_POINT = 2;
 

@@ -91,7 +91,10 @@ describe.each(WAYS)('on %s with progress %s', (flavour, progress) => {
     await source.query('DROP TABLE shop.orders');
     await source.query('INSERT INTO shop.lines VALUES (1)');
 
-    const told = await until('an alarm', ({ guards_open }) => guards_open === 1);
+    const told = await until(
+      'an alarm',
+      ({ guards_open, guards }) => guards_open === 1 && guards[0]?.due_seconds != null,
+    );
     expect(told).toMatchObject({ state: 'running', guard_alarms: 1, hold: null });
     const [match] = told.guards;
     expect(match).toMatchObject({ guard: 'drop_table', what: 'DROP TABLE shop.orders', state: 'waiting' });
@@ -101,9 +104,7 @@ describe.each(WAYS)('on %s with progress %s', (flavour, progress) => {
     expect(hook.posted).toMatchObject([
       { event: 'guard', gtid: id, guard: 'drop_table', on_guard: 'hold', target: 'standby' },
     ]);
-    expect(millrace.output).toContain(
-      '"msg":"a guard has found something: the target will be held before it"',
-    );
+    expect(millrace.output).toContain('"msg":"a guard has found something"');
 
     await command('delay', 'standby', '0s');
     const held = await until('held', ({ state }) => state === 'held');

@@ -85,13 +85,14 @@ describe('an alarm', () => {
     expect(warnings()).toEqual([
       {
         level: 'warn',
-        message: 'a guard has found something: the target will be held before it',
+        message: 'a guard has found something',
         facts: {
           channel: 'orders',
           target: 'standby',
           gtid: 'u:7',
           guard: 'drop_table',
           what: 'DROP TABLE shop.orders',
+          on_guard: 'hold',
           committed_at: '2026-01-01T02:59:00.000Z',
           due_at: '2026-01-01T03:59:00.000Z',
           hint: 'millrace approve u:7, or millrace skip u:7 --reason "…"',

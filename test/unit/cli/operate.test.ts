@@ -100,7 +100,7 @@ describe('a verb', () => {
     );
     expect(await run('approve', '0-1-7')).toMatchObject({
       code: 1,
-      err: 'millrace: it is too late — Be quicker.\n',
+      err: 'millrace: it is too late — Be quicker. [see docs/errors.md#NOT_POSSIBLE]\n',
     });
     code = 'CONFIG';
     expect(await run('approve', '0-1-7')).toMatchObject({ code: 2 });
