@@ -156,7 +156,7 @@ describe.each(KINDS)('%s', (_what, flavour, progress) => {
     if (progress === 'gtid') expect(await executedSet(target)).toBe(await executedSet(source));
     await millrace.waitFor('it is done', (each) => standby(each).skips_pending === 0);
     expect(await refused('skip', after.id, '--reason', 'too late')).toBe(
-      `millrace: ${after.id} is executed or in flight on standby already; nothing was changed`,
+      `millrace: ${after.id} is executed or in flight on standby already; nothing was changed [see docs/errors.md#NOT_POSSIBLE]`,
     );
     const audit = readFileSync(join(millrace.dataDir, 'millrace.audit.log'), 'utf8');
     expect(audit).toContain(`"id":"${wrong.id}","reason":"row by mistake","by":{"uid":${process.getuid?.()}`);

@@ -41,7 +41,14 @@ function config(more: ConfigMap = {}): ConfigMap {
         // biome-ignore lint/suspicious/noTemplateCurlyInString: the notation of the file
         source: { ...address(source), user: 'repl', password: '${PLANTED}', tls: 'disabled' },
         targets: [
-          { name: 'standby', ...address(target), user: 'apply', password_file: 'password', tls: 'disabled' },
+          {
+            name: 'standby',
+            ...address(target),
+            user: 'apply',
+            password_file: 'password',
+            tls: 'disabled',
+            replicate_system: true,
+          },
         ],
       },
     ],
