@@ -13,9 +13,9 @@ import { toPlain } from '../base/errors.ts';
 import { type Logger, sleep, systemClock } from '../base/runtime.ts';
 import { type PositionKind, type PositionSet, transactionIdText } from '../binlog/position-set.ts';
 import { PublishedEnd, type RelayPosition } from '../relay/published-end.ts';
-import { RelayLogCursor } from '../relay/relay-log-cursor.ts';
+import type { RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import { relayBytesBetween } from '../relay/relay-log-distance.ts';
-import { locate } from '../relay/relay-log-location.ts';
+import { openLocated } from '../relay/relay-log-location.ts';
 import type { SourceClockSnapshot } from '../relay/source-clock.ts';
 import { compileRules, type TargetFilter } from '../rules/target-filter.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
@@ -327,9 +327,10 @@ export class ApplierRun {
     for (;;) {
       const end = this.#published.read();
       if (end.fileNumber > 0) {
-        const from = locate(relayDir, this.#target!.executed.set);
-        if (from !== null) return RelayLogCursor.open({ dir: relayDir, published: this.#published, from });
-        throw beginsTooLate(this.#target!.executed.set);
+        const executed = this.#target!.executed.set;
+        const cursor = openLocated(relayDir, executed, this.#published);
+        if (cursor === null) throw beginsTooLate(executed);
+        return cursor;
       }
       await this.#published.wait(end, { signal });
       if (signal.aborted) return null;

@@ -148,7 +148,9 @@ export class LookAhead {
       else if (approved.has(id)) state = 'approved';
       else if (gate.is === 'held' && gate.match.id === id) state = 'holding';
       const micros = commitMicros?.toString() ?? null;
-      first.push({ id, guard, what, state, commitMicros: micros, dueInMs: this.#dueInMs(match) });
+      // What is held is due, whether or not the source's clock is known yet.
+      const dueInMs = state === 'holding' ? 0 : this.#dueInMs(match);
+      first.push({ id, guard, what, state, commitMicros: micros, dueInMs });
     }
     return { open: open.size, first };
   }

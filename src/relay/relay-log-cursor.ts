@@ -87,17 +87,19 @@ export class RelayLogCursor {
   #sourceEnd: number;
   #piece: Buffer | null = null;
 
-  /** Throws RELAY_CORRUPT when there is no such file, or its header is damaged; DISK. */
+  /**
+   * Throws RELAY_CORRUPT when there is no such file (with the action `retry` when the index does not name it any more: replaced
+   * or purged since it was looked up), or its header is damaged; DISK.
+   */
   static open(options: RelayLogCursorOptions): RelayLogCursor {
-    const file = openFile(options, options.from.fileNumber, options.from.offset);
-    if (file === null) {
-      throw corrupt(
-        relayFilePath(options.dir, options.from.fileNumber),
-        options.from.offset,
-        'it is missing',
-      );
+    const { dir, from } = options;
+    const file = openFile(options, from.fileNumber, from.offset);
+    if (file !== null) return new RelayLogCursor(options, file);
+    const path = relayFilePath(dir, from.fileNumber);
+    if (readRelayLogIndex(dir)?.includes(from.fileNumber) === false) {
+      throw lost(path, 'the file was replaced or purged');
     }
-    return new RelayLogCursor(options, file);
+    throw corrupt(path, from.offset, 'it is missing');
   }
 
   private constructor(options: RelayLogCursorOptions, file: OpenFile) {

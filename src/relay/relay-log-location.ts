@@ -3,10 +3,12 @@
  * that it lacks is in that file or later ones; what it has already of them is told apart transaction by transaction.
  */
 import { closeSync, openSync } from 'node:fs';
+import { MillraceError } from '../base/errors.ts';
 import type { PositionSet } from '../binlog/position-set.ts';
 import { diskError } from './durable-file.ts';
-import type { RelayPosition } from './published-end.ts';
+import type { PublishedEnd, RelayPosition } from './published-end.ts';
 import { type RelayFileHeader, readRelayFileHeader } from './relay-file-header.ts';
+import { RelayLogCursor } from './relay-log-cursor.ts';
 import { readRelayLogIndex, relayFilePath } from './relay-log-index.ts';
 
 /**
@@ -22,6 +24,24 @@ export function locate(dir: string, executed: PositionSet): RelayPosition | null
     if (executed.containsAll(header.previous)) return { fileNumber, offset: header.end };
   }
   return null;
+}
+
+/** A cursor at what `locate` finds; null as there. A file that is replaced or purged meanwhile is looked up anew. */
+export function openLocated(
+  dir: string,
+  executed: PositionSet,
+  published: PublishedEnd,
+): RelayLogCursor | null {
+  for (;;) {
+    const from = locate(dir, executed);
+    if (from === null) return null;
+    try {
+      return RelayLogCursor.open({ dir, published, from });
+    } catch (error) {
+      if (!(error instanceof MillraceError) || error.code !== 'RELAY_CORRUPT') throw error;
+      if (error.action !== 'retry') throw error;
+    }
+  }
 }
 
 /** What a file says of itself; null: there is no such file. Throws RELAY_CORRUPT, DISK. */

@@ -199,6 +199,10 @@ describe.each(KINDS)('%s', (_what, flavour, progress) => {
     await caughtUp();
     expect(await onTarget()).toContain(third.n);
     expect(standby(await millrace.channel()).until).toBeNull();
+    // Until the new process has asked the target, nobody can tell what has passed: such an until is taken, and reached at once.
+    await millrace.waitFor('the target is asked', (each) => {
+      return standby(each).state === 'running' && standby(each).lag_transactions === 0;
+    });
     expect(await refused('until', '--before', first.id)).toContain('that has passed; nothing was changed');
     expect(await refused('until', '--time', '2020-01-01')).toContain('that has passed; nothing was changed');
   });

@@ -169,7 +169,10 @@ describe.each(WAYS)('on %s with progress %s', (flavour, progress) => {
     await prepare({ delay: '100ms' });
     for (let life = 0; life < 3; life++) {
       await millrace.start();
-      const held = await until('held', ({ state }) => state === 'held');
+      const held = await until(
+        'held, and the clock of the source known',
+        ({ state, guards }) => state === 'held' && guards.every(({ due_seconds }) => due_seconds !== null),
+      );
       expect(held.hold).toMatchObject({ what: 'DROP TABLE shop.orders' });
       expect(held.guards).toMatchObject([{ due_seconds: 0 }, { due_seconds: 0, state: 'waiting' }]);
       expect(await tables(target)).toEqual(['lines', 'orders']);

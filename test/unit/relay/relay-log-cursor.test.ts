@@ -264,6 +264,16 @@ describe('damage', () => {
     expect(() => relay.cursor({ from: { fileNumber: 3, offset: 0 } })).toThrow(missing);
   });
 
+  test('a file that was replaced after its place was looked up is looked up anew, not fetched again', async () => {
+    const writer = await relay.openWriter();
+    source.start(writer, emptyPositionSet('gtid'));
+    const from = { fileNumber: writer.position.fileNumber, offset: 0 };
+    source.start(writer, emptyPositionSet('gtid'));
+    expect(() => relay.cursor({ from })).toThrow(
+      expect.objectContaining({ code: 'RELAY_CORRUPT', action: 'retry' }),
+    );
+  });
+
   test('a cursor behind which the log was cut back has to look its place up anew', async () => {
     await written();
     const cursor = relay.cursor();
