@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { unlogged } from '../support/accounts.ts';
+import { waitUntilCaughtUp } from '../support/catching-up.ts';
 import { launchChromium } from '../support/chromium.ts';
 import { address, type ConfigMap, MillraceProcess } from '../support/millrace-process.ts';
 import { runProgram } from '../support/program.ts';
@@ -98,7 +99,7 @@ describe('a secret is found nowhere', () => {
     await connection.query(`CREATE USER 'bob'@'%' IDENTIFIED BY '${SECRETS.ddl}'`);
     await connection.query(`ALTER USER 'bob'@'%' IDENTIFIED BY '${SECRETS.alter}'`);
     await connection.query(`INSERT INTO shop.people VALUES ('a', '${SECRETS.row}')`);
-    await millrace.waitFor('all of it', (channel) => channel.targets[0]?.lag_transactions === 0);
+    await waitUntilCaughtUp(source, target, { millrace });
     // A statement with a password that the target refuses, again and again.
     await unlogged(target, ["DROP USER 'bob'@'%'", `CREATE USER 'carol'@'%'`]);
     // A row that it has already: the server repeats the key.
