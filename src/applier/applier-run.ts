@@ -449,24 +449,24 @@ export class ApplierRun {
     while (!this.#scheduler.mayStandAlone(unit) && !signal.aborted) await sleep(2, signal);
   }
 
-  #waitForWork(filled: Filled, seen: RelayPosition): Promise<void> {
-    const waited = new AbortController();
+  /** Whoever ends a wait calls #wake. A busy pump waits for its workers alone, and nothing has to be cleared away then. */
+  async #waitForWork(filled: Filled, seen: RelayPosition): Promise<void> {
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
-      this.#broken.signal.addEventListener('abort', () => resolve(), { once: true, signal: waited.signal });
     });
-    return Promise.race([woken, this.#something(filled, seen, waited.signal) ?? woken]).finally(() =>
-      waited.abort(),
-    );
+    const dueInMs = filled === 'waiting' ? this.#dueInMs : null;
+    if (filled !== 'end' && dueInMs === null) return woken;
+    const waited = new AbortController();
+    const { signal } = waited;
+    // Only at the end of what is published does a longer relay log mean work.
+    const something = dueInMs === null ? this.#published.wait(seen, { signal }) : sleep(dueInMs, signal);
+    await Promise.race([woken, something]);
+    waited.abort();
   }
 
-  /** What may bring work beside a worker that is done; null: nothing. */
-  #something(filled: Filled, seen: RelayPosition, signal: AbortSignal): Promise<void> | null {
-    // Only at the end of what is published does a longer relay log mean work.
-    if (filled === 'end') return this.#published.wait(seen, { signal });
-    const gate = this.#intake!.gate;
-    if (filled === 'waiting' && gate.is === 'due') return sleep(Math.ceil(gate.dueInMs), signal);
-    return null;
+  get #dueInMs(): number | null {
+    const { gate } = this.#intake!;
+    return gate.is === 'due' ? Math.ceil(gate.dueInMs) : null;
   }
 
   #fail(error: unknown): void {

@@ -16,6 +16,7 @@ import { ApplyWorker, type WorkerActivity } from './apply-worker.ts';
 import type { FilterCounters } from './filter-counters.ts';
 import type { PreparedBranches, PreparedPlace } from './prepared-branches.ts';
 import type { ReplayContext } from './replay-context.ts';
+import { Scratch } from './scratch.ts';
 import { findPrepared, holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
 import type { TakenTarget } from './target-takeover.ts';
 
@@ -76,6 +77,7 @@ export class ApplyWorkers {
       rows: {
         bytesMax: Math.min(BINLOG_BYTES, Math.floor(facts.maxAllowedPacket / 2)),
         knowsSqlForeignKeys: facts.flavour === 'mysql' && facts.versionNumber >= SQL_FOREIGN_KEYS_SINCE,
+        scratch: [new Scratch(), new Scratch()],
       },
       log,
       signal: broken,

@@ -18,6 +18,7 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import { EVENT_HEADER_LENGTH } from '../binlog/event-header.ts';
+import type { Scratch } from './scratch.ts';
 
 const STMT_END = 0x0001;
 const NO_FOREIGN_KEY_CHECKS = 0x0002;
@@ -33,6 +34,8 @@ export interface BinlogStatementOptions {
   readonly bytesMax: number;
   /** The target applies events flagged USE_SQL_FOREIGN_KEY by itself (MySQL 9.6 and later). */
   readonly knowsSqlForeignKeys: boolean;
+  /** Of the worker. The second is for what is gathered beside the statement itself. */
+  readonly scratch: readonly [statement: Scratch, segment: Scratch];
 }
 
 /** The SQL text of one BINLOG statement, in pieces that are never joined. */
@@ -40,7 +43,7 @@ export type StatementPieces = readonly Buffer[];
 
 export class BinlogStatement {
   readonly #options: BinlogStatementOptions;
-  #buf: Buffer;
+  readonly #scratch: Scratch;
   #length = 0;
   /** Table maps of the row statement that is not at its end, as they go into a continuation. */
   #maps: Buffer[] = [];
@@ -54,7 +57,7 @@ export class BinlogStatement {
 
   constructor(options: BinlogStatementOptions) {
     this.#options = options;
-    this.#buf = Buffer.allocUnsafe(64 * 1024);
+    [this.#scratch] = options.scratch;
   }
 
   /** Raw bytes gathered. */
@@ -95,8 +98,8 @@ export class BinlogStatement {
       this.#mapsIncluded = true;
     }
     const at = this.#append(buf, start, end);
-    this.#buf.writeUInt32LE(end - start, at + 9);
-    this.#buf.writeUInt32LE(0, at + 13);
+    this.#scratch.buf.writeUInt32LE(end - start, at + 9);
+    this.#scratch.buf.writeUInt32LE(0, at + 13);
     this.#lastRows = at;
     const flags = this.#fixForeignKeys(at);
     if (flags & STMT_END) this.#open = false;
@@ -108,14 +111,14 @@ export class BinlogStatement {
     if (!this.#open) return;
     this.#open = false;
     if (this.#lastRows >= this.#statementStart) {
-      const flags = this.#buf.readUInt16LE(this.#lastRows + ROWS_FLAGS_OFFSET);
-      this.#buf.writeUInt16LE(flags | STMT_END, this.#lastRows + ROWS_FLAGS_OFFSET);
+      const flags = this.#scratch.buf.readUInt16LE(this.#lastRows + ROWS_FLAGS_OFFSET);
+      this.#scratch.buf.writeUInt16LE(flags | STMT_END, this.#lastRows + ROWS_FLAGS_OFFSET);
     } else this.#length = this.#statementStart;
   }
 
   #fixForeignKeys(at: number): number {
-    const flags = this.#foreignKeyFlags(this.#buf.readUInt16LE(at + ROWS_FLAGS_OFFSET));
-    this.#buf.writeUInt16LE(flags, at + ROWS_FLAGS_OFFSET);
+    const flags = this.#foreignKeyFlags(this.#scratch.buf.readUInt16LE(at + ROWS_FLAGS_OFFSET));
+    this.#scratch.buf.writeUInt16LE(flags, at + ROWS_FLAGS_OFFSET);
     return flags;
   }
 
@@ -126,15 +129,15 @@ export class BinlogStatement {
   /** Gives the statement and starts the next one. Only to be called when not empty. */
   take(): StatementPieces {
     if (this.#open) {
-      const flags = this.#buf.readUInt16LE(this.#lastRows + ROWS_FLAGS_OFFSET);
-      this.#buf.writeUInt16LE(flags | STMT_END, this.#lastRows + ROWS_FLAGS_OFFSET);
+      const flags = this.#scratch.buf.readUInt16LE(this.#lastRows + ROWS_FLAGS_OFFSET);
+      this.#scratch.buf.writeUInt16LE(flags | STMT_END, this.#lastRows + ROWS_FLAGS_OFFSET);
       this.#mapsIncluded = false;
     }
-    const base64 = Buffer.from(this.#buf.toString('base64', 0, this.#length), 'latin1');
+    const base64 = Buffer.from(this.#scratch.buf.toString('base64', 0, this.#length), 'latin1');
     this.#length = 0;
     this.#lastRows = -1;
     this.#statementStart = 0;
-    if (this.#buf.length > 4 * this.#options.bytesMax) this.#buf = Buffer.allocUnsafe(this.#options.bytesMax);
+    this.#scratch.trim(4 * this.#options.bytesMax);
     return [PREFIX, base64, SUFFIX];
   }
 
@@ -175,15 +178,9 @@ export class BinlogStatement {
       );
     }
     const need = this.#length + end - start;
-    if (need > this.#buf.length) {
-      const grown = Buffer.allocUnsafe(
-        Math.max(need, Math.min(2 * this.#buf.length, this.#buf.length + (4 << 20))),
-      );
-      this.#buf.copy(grown, 0, 0, this.#length);
-      this.#buf = grown;
-    }
+    const into = this.#scratch.reserve(this.#length, need);
     const at = this.#length;
-    buf.copy(this.#buf, at, start, end);
+    buf.copy(into, at, start, end);
     this.#length = need;
     return at;
   }

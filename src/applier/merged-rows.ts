@@ -24,6 +24,7 @@ import {
   type StatementPieces,
   withoutSqlForeignKeys,
 } from './binlog-statement.ts';
+import type { Scratch } from './scratch.ts';
 
 const STMT_END = 0x0001;
 const TYPE_OFFSET = 4;
@@ -49,14 +50,14 @@ const UPDATES = new Set<number>([EventType.UPDATE_ROWS_EVENT_V1, EventType.UPDAT
 
 export class MergedRows {
   readonly #options: BinlogStatementOptions;
-  #buf: Buffer = Buffer.allocUnsafe(64 * 1024);
+  readonly #scratch: Scratch;
   #length = 0;
   /** Of the segment: maps by table id. */
   readonly #maps = new Map<number, Buffer>();
   readonly #tables = new Set<string>();
   #mapBytes = 0;
   /** Rows events of the segment; its maps are put before them when it is closed. */
-  #segment: Buffer = Buffer.allocUnsafe(64 * 1024);
+  readonly #segmentScratch: Scratch;
   #segmentLength = 0;
   #flags = -1;
   /** Where the last rows event of the segment begins, and where its rows do; 0: it cannot be continued. */
@@ -67,6 +68,7 @@ export class MergedRows {
 
   constructor(options: BinlogStatementOptions) {
     this.#options = options;
+    [this.#scratch, this.#segmentScratch] = options.scratch;
   }
 
   get isEmpty(): boolean {
@@ -101,13 +103,13 @@ export class MergedRows {
     const rows = rowsStart(buf, start, end);
     if (this.#continues(buf, start, end, rows)) {
       this.#append(buf, rows, end);
-      this.#segment.writeUInt32LE(this.#segmentLength - this.#last, this.#last + LENGTH_OFFSET);
+      this.#segmentScratch.buf.writeUInt32LE(this.#segmentLength - this.#last, this.#last + LENGTH_OFFSET);
     } else {
       const at = this.#segmentLength;
       this.#append(buf, start, end);
-      this.#segment.writeUInt32LE(end - start, at + LENGTH_OFFSET);
-      this.#segment.writeUInt32LE(0, at + LOG_POS_OFFSET);
-      this.#segment.writeUInt16LE(this.#flags, at + ROWS_FLAGS_OFFSET);
+      this.#segmentScratch.buf.writeUInt32LE(end - start, at + LENGTH_OFFSET);
+      this.#segmentScratch.buf.writeUInt32LE(0, at + LOG_POS_OFFSET);
+      this.#segmentScratch.buf.writeUInt16LE(this.#flags, at + ROWS_FLAGS_OFFSET);
       this.#last = at;
       this.#lastRows = rows === 0 ? 0 : at + rows - start;
     }
@@ -123,8 +125,9 @@ export class MergedRows {
   /** Gives the statement and starts the next one. Only to be called when not empty. */
   take(): StatementPieces {
     this.#closeSegment();
-    const base64 = Buffer.from(this.#buf.toString('base64', 0, this.#length), 'latin1');
+    const base64 = Buffer.from(this.#scratch.buf.toString('base64', 0, this.#length), 'latin1');
     this.#length = 0;
+    this.#scratch.trim(4 * this.#options.bytesMax);
     return [BINLOG_PREFIX, base64, BINLOG_SUFFIX];
   }
 
@@ -146,13 +149,13 @@ export class MergedRows {
   #continues(buf: Buffer, start: number, end: number, rows: number): boolean {
     if (this.#last < 0 || this.#lastRows === 0 || rows === 0) return false;
     if (this.#segmentLength - this.#last + end - rows > MERGED_EVENT_MAX) return false;
-    if (buf[start + TYPE_OFFSET] !== this.#segment[this.#last + TYPE_OFFSET]) return false;
+    if (buf[start + TYPE_OFFSET] !== this.#segmentScratch.buf[this.#last + TYPE_OFFSET]) return false;
     if (rows - start !== this.#lastRows - this.#last) return false;
     // Table id, then what follows the flags up to the rows: extra data, number of columns, which of them are present.
     return (
-      tableId(buf, start) === tableId(this.#segment, this.#last) &&
+      tableId(buf, start) === tableId(this.#segmentScratch.buf, this.#last) &&
       buf.compare(
-        this.#segment,
+        this.#segmentScratch.buf,
         this.#last + ROWS_FLAGS_OFFSET + 2,
         this.#lastRows,
         start + ROWS_FLAGS_OFFSET + 2,
@@ -163,14 +166,14 @@ export class MergedRows {
 
   #closeSegment(): void {
     if (this.#last < 0) return;
-    this.#segment.writeUInt16LE(this.#flags | STMT_END, this.#last + ROWS_FLAGS_OFFSET);
+    this.#segmentScratch.buf.writeUInt16LE(this.#flags | STMT_END, this.#last + ROWS_FLAGS_OFFSET);
     const need = this.#length + this.#mapBytes + this.#segmentLength;
-    this.#buf = grown(this.#buf, this.#length, need);
+    const into = this.#scratch.reserve(this.#length, need);
     for (const map of this.#maps.values()) {
-      map.copy(this.#buf, this.#length);
+      map.copy(into, this.#length);
       this.#length += map.length;
     }
-    this.#segment.copy(this.#buf, this.#length, 0, this.#segmentLength);
+    this.#segmentScratch.buf.copy(into, this.#length, 0, this.#segmentLength);
     this.#length += this.#segmentLength;
     this.#maps.clear();
     this.#tables.clear();
@@ -182,8 +185,8 @@ export class MergedRows {
 
   #append(buf: Buffer, start: number, end: number): void {
     const need = this.#segmentLength + end - start;
-    this.#segment = grown(this.#segment, this.#segmentLength, need);
-    buf.copy(this.#segment, this.#segmentLength, start, end);
+    const into = this.#segmentScratch.reserve(this.#segmentLength, need);
+    buf.copy(into, this.#segmentLength, start, end);
     this.#segmentLength = need;
   }
 }
@@ -197,13 +200,6 @@ function tableName(map: Buffer): string {
   const database = EVENT_HEADER_LENGTH + V1_POST_HEADER;
   const table = database + map[database]! + 2;
   return map.toString('latin1', database, table + map[table]! + 1);
-}
-
-function grown(buf: Buffer, used: number, need: number): Buffer {
-  if (need <= buf.length) return buf;
-  const larger = Buffer.allocUnsafe(Math.max(need, 2 * buf.length));
-  buf.copy(larger, 0, 0, used);
-  return larger;
 }
 
 /** Where the rows of a rows event begin; 0: in a form that is not continued (partial updates, very many columns). */

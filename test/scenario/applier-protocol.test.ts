@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { BinlogStatement } from '../../src/applier/binlog-statement.ts';
+import { Scratch } from '../../src/applier/scratch.ts';
 import { EventType } from '../../src/binlog/event-header.ts';
 import { neutralFormatDescription } from '../../src/binlog/format-description.ts';
 import { isRowsEvent } from '../../src/binlog/rows-event.ts';
@@ -25,7 +26,11 @@ async function logged(source: TestServer, statements: readonly string[]): Promis
 
 /** Every table map and rows event of the file in one BINLOG statement, or in as many as the limit makes of it. */
 function binlogStatements(file: SourceFile, bytesMax = 1 << 30): Buffer[] {
-  const statement = new BinlogStatement({ bytesMax, knowsSqlForeignKeys: true });
+  const statement = new BinlogStatement({
+    bytesMax,
+    knowsSqlForeignKeys: true,
+    scratch: [new Scratch(), new Scratch()],
+  });
   const all: Buffer[] = [];
   for (const { type, start, end } of file.events) {
     if (type === EventType.TABLE_MAP_EVENT) statement.addTableMap(file.bytes, start, end - 4);
@@ -120,7 +125,11 @@ describe.each([
     await prime(file);
     const [first, second] = file.events.filter(({ type }) => type === EventType.TABLE_MAP_EVENT);
     const rows = file.events.filter(({ type }) => isRowsEvent(type));
-    const statement = new BinlogStatement({ bytesMax: 1 << 20, knowsSqlForeignKeys: true });
+    const statement = new BinlogStatement({
+      bytesMax: 1 << 20,
+      knowsSqlForeignKeys: true,
+      scratch: [new Scratch(), new Scratch()],
+    });
     statement.addTableMap(file.bytes, first!.start, first!.end - 4);
     statement.addRows(file.bytes, rows[0]!.start, rows[0]!.end - 4);
     statement.addTableMap(file.bytes, second!.start, second!.end - 4);

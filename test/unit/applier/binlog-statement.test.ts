@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { BinlogStatement } from '../../../src/applier/binlog-statement.ts';
+import { Scratch } from '../../../src/applier/scratch.ts';
 import { EVENT_HEADER_LENGTH, EventType, writeEventHeader } from '../../../src/binlog/event-header.ts';
 
 const STMT_END = 1;
@@ -13,7 +14,11 @@ function event(type: number, tableId: number, flags: number, padding = 0): Buffe
 }
 
 class Builder {
-  readonly statement = new BinlogStatement({ bytesMax: 200, knowsSqlForeignKeys: true });
+  readonly statement = new BinlogStatement({
+    bytesMax: 200,
+    knowsSqlForeignKeys: true,
+    scratch: [new Scratch(), new Scratch()],
+  });
 
   map(tableId: number): this {
     const buf = event(EventType.TABLE_MAP_EVENT, tableId, 0);
