@@ -35,6 +35,7 @@ import { ApplyScheduler } from './apply-scheduler.ts';
 import type { ApplyUnit } from './apply-unit.ts';
 import type { WorkerActivity } from './apply-worker.ts';
 import { ApplyWorkers } from './apply-workers.ts';
+import { CommitTurns } from './commit-turns.ts';
 import { SourceDueClock } from './due-clock.ts';
 import type { GuardMatch } from './guard-scout.ts';
 import { LiveSettings } from './live-settings.ts';
@@ -45,6 +46,7 @@ import { beginsTooLate } from './relay-continuity.ts';
 import type { RunCounters } from './run-counters.ts';
 import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
+import { WorkBell } from './work-bell.ts';
 
 const QUEUE_BYTES = 16 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
@@ -79,10 +81,11 @@ export class ApplierRun {
   #compiled: { readonly rules: TargetRules; readonly filter: TargetFilter | null } | null = null;
   #workers: ApplyWorkers | null = null;
   readonly #scheduler: ApplyScheduler<ApplyUnit>;
+  readonly #turns = new CommitTurns((unit) => this.#scheduler.isFirst(unit));
   #closing = false;
   /** An operator's request is being written down. */
   #frozen = false;
-  #wake: () => void = () => {};
+  readonly #bell = new WorkBell();
   #failure: unknown = null;
   /** Null: progress is not kept in a table. */
   #checkpoints: ProgressCheckpoints | null = null;
@@ -215,7 +218,7 @@ export class ApplierRun {
       ageMs: (dated) => this.#due.ageMs(dated),
       isBusy: () => this.#scheduler.inFlight > 0,
       onMatch: (match, dueInMs) => this.#listener.onGuardMatch(match, dueInMs),
-      onMoved: () => this.#wake(),
+      onMoved: () => this.#bell.ring(),
     });
     if (target.progress.kind === 'table') {
       this.#checkpoints = new ProgressCheckpoints({
@@ -268,12 +271,13 @@ export class ApplierRun {
     this.#stop.abort();
     if (this.#target === null) this.#broken.abort();
     this.#checkpoints?.hurry();
-    this.#wake();
+    this.#bell.ring();
   }
 
   /** Closes every session; to be called once, after run or a failed start. */
   async close(): Promise<void> {
     this.#closing = true;
+    this.#turns.close();
     this.#stop.abort();
     // A new life begins with the new rules.
     this.#settings.drained();
@@ -284,7 +288,7 @@ export class ApplierRun {
   // ---- setting up
 
   async #openWorkers(): Promise<ApplyWorkers> {
-    const { endpoint, relayDir, channel, workers } = this.#options;
+    const { endpoint, relayDir, channel, workers, commitOrder } = this.#options;
     const crew = new ApplyWorkers({
       endpoint,
       relayDir,
@@ -300,6 +304,7 @@ export class ApplierRun {
       broken: this.#broken.signal,
       stopping: () => this.#stop.signal.aborted,
       standAlone: (unit) => this.#standAlone(unit),
+      turn: (unit) => (commitOrder === 'source' ? this.#turns.wait(unit) : null),
       ranAlone: (unit) => this.#scheduler.ranAlone(unit),
       // A target that is gone is noticed at once, also while there is nothing to apply: no lag of 0 that is not true.
       onLost: (error) => {
@@ -353,7 +358,7 @@ export class ApplierRun {
     this.#frozen = false;
     this.#settings.take(settings, this.#scheduler.inFlight === 0, taken);
     if (!this.#settings.draining) this.#useSettings();
-    this.#wake();
+    this.#bell.ring();
   }
 
   /** True while new rules wait for what is in flight under the old ones. */
@@ -381,7 +386,7 @@ export class ApplierRun {
   /** What waits for its time may be due earlier, or later, than was known. */
   learnClock(clock: SourceClockSnapshot): void {
     this.#due.learn(clock);
-    if (this.#intake?.gate.is === 'due') this.#wake();
+    if (this.#intake?.gate.is === 'due') this.#bell.ring();
   }
 
   // ---- the pump
@@ -420,10 +425,12 @@ export class ApplierRun {
   #finished(unit: ApplyUnit, rows: number | null): void {
     if (rows === null) {
       this.#scheduler.givenUp(unit);
-      this.#wake();
+      this.#turns.giveWay();
+      this.#bell.ring();
       return;
     }
     this.#scheduler.committed(unit);
+    this.#turns.ended();
     const { counters } = this;
     counters.transactionsApplied += unit.members.length;
     counters.rowsApplied += rows;
@@ -432,7 +439,7 @@ export class ApplierRun {
     counters.lastAgeMs = this.#due.ageMs(last);
     counters.lastAppliedAtMs = systemClock.monotonicMs();
     this.#advance();
-    this.#wake();
+    this.#bell.ring();
   }
 
   /** Moves the executed prefix up to the scheduler's low-water mark. */
@@ -445,36 +452,27 @@ export class ApplierRun {
 
   async #standAlone(unit: ApplyUnit): Promise<void> {
     this.#scheduler.standAlone(unit);
+    // Who waits for its turn holds locks, and would wait for this one.
+    this.#turns.giveWay();
     const signal = this.#ended;
     while (!this.#scheduler.mayStandAlone(unit) && !signal.aborted) await sleep(2, signal);
   }
 
-  /** Whoever ends a wait calls #wake. A busy pump waits for its workers alone, and nothing has to be cleared away then. */
-  async #waitForWork(filled: Filled, seen: RelayPosition): Promise<void> {
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
-    const dueInMs = filled === 'waiting' ? this.#dueInMs : null;
-    if (filled !== 'end' && dueInMs === null) return woken;
-    const waited = new AbortController();
-    const { signal } = waited;
+  #waitForWork(filled: Filled, seen: RelayPosition): Promise<void> {
     // Only at the end of what is published does a longer relay log mean work.
-    const something = dueInMs === null ? this.#published.wait(seen, { signal }) : sleep(dueInMs, signal);
-    await Promise.race([woken, something]);
-    waited.abort();
-  }
-
-  get #dueInMs(): number | null {
+    if (filled === 'end') return this.#bell.wait((signal) => this.#published.wait(seen, { signal }));
     const { gate } = this.#intake!;
-    return gate.is === 'due' ? Math.ceil(gate.dueInMs) : null;
+    if (filled !== 'waiting' || gate.is !== 'due') return this.#bell.wait();
+    return this.#bell.wait((signal) => sleep(Math.ceil(gate.dueInMs), signal));
   }
 
   #fail(error: unknown): void {
     this.#failure ??= controlError(error);
     this.#broken.abort();
     this.#checkpoints?.hurry();
-    this.#wake();
+    this.#bell.ring();
     this.#workers?.destroy();
+    this.#turns.close();
   }
 
   // ---- beside the pump

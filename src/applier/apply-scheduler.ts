@@ -17,7 +17,8 @@
  * Windows. Inside a window independent transactions commit in any order; a window is closed by its size and the next
  * one opens only when nothing is in flight, so every window's end is a consistent prefix of the source. With nearly
  * nothing queued the window is one transaction: the source's order is kept when caught up.
- *   commit_order source → windows of one; window → up to `windowMax`; any → no windows, the logical clock alone.
+ *   commit_order window → up to `windowMax`; any → no windows, the logical clock alone; source → neither, but whoever is
+ *   done waits with its COMMIT until it is the first (commit-turns.ts).
  *
  * Standing alone. A transaction that failed may ask for a second try after everything before it has committed and
  * with nothing else running (`standAlone`): an error is believed only then, or when nothing ran beside it from its start
@@ -135,7 +136,6 @@ export class ApplyScheduler<T extends Schedulable> {
   #windowSize(): number {
     switch (this.#limits.commitOrder) {
       case 'source':
-        return 1;
       case 'any':
         return Number.POSITIVE_INFINITY;
       case 'window': {
@@ -181,14 +181,19 @@ export class ApplyScheduler<T extends Schedulable> {
 
   /** Everything before it is committed and whatever else is in flight waits, holding nothing. */
   mayStandAlone(transaction: T): boolean {
-    if (transaction.ordinal !== this.#firstOrdinal) return false;
+    if (!this.isFirst(transaction)) return false;
     for (const running of this.#inFlight) if (!this.#alone.includes(running)) return false;
     return true;
   }
 
+  /** Everything before it is committed. */
+  isFirst(transaction: T): boolean {
+    return transaction.ordinal === this.#firstOrdinal;
+  }
+
   /** Everything before it was committed when it started, and nothing has started beside it. */
   ranAlone(transaction: T): boolean {
-    return transaction.ordinal === this.#firstOrdinal && !this.#beside.has(transaction);
+    return this.isFirst(transaction) && !this.#beside.has(transaction);
   }
 
   get idle(): boolean {

@@ -18,6 +18,7 @@ import type { BinlogStatementOptions } from './binlog-statement.ts';
 import { replayEmpty } from './empty-replay.ts';
 import { joinedEvents } from './event-slab.ts';
 import { addFiltered, type FilterCounters } from './filter-counters.ts';
+import { GivesWay } from './recorded-commit.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { EventView, Transaction } from './transaction.ts';
 import { TransactionReplay } from './transaction-replay.ts';
@@ -50,6 +51,8 @@ export interface ApplyWorkerSurroundings {
   stopping(): boolean;
   /** Resolves when nothing else is in flight and everything before the unit is committed, or when told to stop. */
   standAlone(unit: ApplyUnit): Promise<void>;
+  /** With `commit_order: source`, when it is not the first: see commit-turns.ts. Null: it may commit now. */
+  turn(unit: ApplyUnit): Promise<boolean> | null;
   /** Everything before it was committed when it started, and nothing has started beside it until now. */
   ranAlone(unit: ApplyUnit): boolean;
 }
@@ -66,8 +69,9 @@ export interface WorkerActivity {
   /** `row events on shop.orders`, `ALTER TABLE shop.orders ADD COLUMN note`; no values. */
   readonly doing: string;
   readonly table: { readonly database: string; readonly table: string } | null;
-  /** `pause`: before it is tried again; `predecessor`: it failed beside others and waits for everything before it. */
-  readonly waits: 'pause' | 'predecessor' | null;
+  /** `pause`: before it is tried again; `predecessor`: it failed beside others and waits for everything before it;
+   * `turn`: it is done, and commits when everything before it is committed. */
+  readonly waits: 'pause' | 'predecessor' | 'turn' | null;
 }
 
 export class ApplyWorker {
@@ -137,8 +141,9 @@ export class ApplyWorker {
   /** One try. Null: it failed and nothing of it is kept; its members are applied one by one, and the one at fault will tell. */
   async #applyTogether(unit: ApplyUnit): Promise<number | null> {
     try {
-      return await this.#applyOnce(unit.members);
+      return await this.#applyOnce(unit, unit.members);
     } catch (error) {
+      if (error instanceof GivesWay) return this.#giveWay(unit);
       await this.#rollBack(error, null);
       this.#around.log.debug('transactions failed together and are tried one by one', {
         transaction: transactionIdText(unit.members[0]!.id),
@@ -154,8 +159,14 @@ export class ApplyWorker {
       this.#attempt = attempt;
       this.#waits = null;
       try {
-        return await this.#applyOnce([transaction]);
+        return await this.#applyOnce(unit, [transaction]);
       } catch (error) {
+        if (error instanceof GivesWay) {
+          await this.#giveWay(unit);
+          if (this.#around.stopping()) return null;
+          alone = true;
+          continue;
+        }
         const ranAlone = this.#around.ranAlone(unit);
         const failure = await this.#rollBack(error, transaction.xid);
         // Its DDL ran and is committed: only a look at the schemas, as after a crash, may decide how it goes on.
@@ -182,6 +193,16 @@ export class ApplyWorker {
     }
   }
 
+  /** Lets go of everything until it can run alone. @throws what has broken the applier, or the loss of the session. */
+  async #giveWay(unit: ApplyUnit): Promise<null> {
+    if (this.session.lost !== null) throw this.session.lost;
+    await this.session.rollback(null);
+    this.#waits = 'predecessor';
+    await this.#around.standAlone(unit);
+    this.#around.signal.throwIfAborted();
+    return null;
+  }
+
   /** @throws when the session is lost, or when the error says nothing about the order in which transactions ran. */
   async #rollBack(error: unknown, xid: string | null): Promise<MillraceError> {
     if (!(error instanceof MillraceError) || this.session.lost !== null) throw this.session.lost ?? error;
@@ -190,8 +211,16 @@ export class ApplyWorker {
     return error;
   }
 
-  async #applyOnce(members: readonly Transaction[]): Promise<number> {
-    const replay = new TransactionReplay(this.#context, this.session, members, this.#around.rows);
+  async #applyOnce(unit: ApplyUnit, members: readonly Transaction[]): Promise<number> {
+    const turn = (): Promise<boolean> | null => {
+      const waits = this.#around.turn(unit);
+      if (waits === null) return null;
+      this.#waits = 'turn';
+      return waits.finally(() => {
+        this.#waits = null;
+      });
+    };
+    const replay = new TransactionReplay(this.#context, this.session, members, this.#around.rows, turn);
     this.#replay = replay;
     const events = this.#events(members);
     if (members[0]!.skip === null) await replay.run(events);

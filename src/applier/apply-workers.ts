@@ -41,6 +41,7 @@ export interface ApplyWorkersOptions {
   filter(): TargetFilter | null;
   stopping(): boolean;
   standAlone(unit: ApplyUnit): Promise<void>;
+  turn(unit: ApplyUnit): Promise<boolean> | null;
   ranAlone(unit: ApplyUnit): boolean;
   onLost(error: unknown): void;
 }
@@ -71,7 +72,7 @@ export class ApplyWorkers {
   }
 
   #add(session: ApplySession, number: number): void {
-    const { target, log, broken, stopping, filtered, standAlone, ranAlone, onLost } = this.#options;
+    const { target, log, broken, stopping, filtered, standAlone, turn, ranAlone, onLost } = this.#options;
     const { facts } = target;
     const worker = new ApplyWorker(session, this.#replayContext(number), {
       rows: {
@@ -84,6 +85,7 @@ export class ApplyWorkers {
       stopping,
       filtered,
       standAlone,
+      turn,
       ranAlone,
     });
     session.onLost(onLost);

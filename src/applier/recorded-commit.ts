@@ -3,7 +3,7 @@
  *
  * All of it is one packet, which the server leaves at the first statement that fails: COMMIT is not run then. What does not
  * fit into a packet together is sent before, and COMMIT only after every reply to it was good: after an error in a pipe the
- * next statements still run.
+ * next statements still run. With `commit_order: source` who is not the first runs its statements and waits for its turn.
  */
 import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import type { TransactionId } from '../binlog/position-set.ts';
@@ -24,11 +24,16 @@ export interface CommitSurroundings {
   /** Of everything that this commits. */
   readonly ids: readonly TransactionId[];
   readonly facts: ErrorFacts;
+  /** Null: it may commit now. False: it must give way. */
+  turn(): Promise<boolean> | null;
 }
+
+/** Somebody before it needs what it may hold: it is rolled back and applied again. Not an error of anything. */
+export class GivesWay extends Error {}
 
 /** `doing`: what the statements do, for an error of theirs. They are of our own making. */
 export async function commitRecorded(
-  { context, session, ids, facts }: CommitSurroundings,
+  { context, session, ids, facts, turn }: CommitSurroundings,
   statements: readonly (string | Statement)[],
   doing: string,
 ): Promise<void> {
@@ -38,6 +43,12 @@ export async function commitRecorded(
   if (lengthOf(statements) + PACKET_MARGIN > context.facts.maxAllowedPacket) {
     await session.execute(statements, doing, facts);
     before = [];
+  }
+  const waits = turn();
+  if (waits !== null) {
+    if (before.length > 0) await runTogether(session, before, doing, facts);
+    before = [];
+    if (!(await waits)) throw new GivesWay();
   }
   const all = [...before, ...record, 'COMMIT'];
   const replies = await session.runTogether(all);
@@ -56,6 +67,16 @@ export async function commitRecorded(
     );
   }
   throw applyError(last, doing, facts);
+}
+
+async function runTogether(
+  session: ApplySession,
+  statements: readonly (string | Statement)[],
+  doing: string,
+  facts: ErrorFacts,
+): Promise<void> {
+  const last = (await session.runTogether(statements)).at(-1);
+  if (last !== undefined && !last.ok) throw applyError(last, doing, facts);
 }
 
 /** By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell. */

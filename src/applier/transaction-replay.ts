@@ -73,6 +73,7 @@ export class TransactionReplay {
     session: ApplySession,
     members: readonly Transaction[],
     rows: BinlogStatementOptions,
+    turn: CommitSurroundings['turn'],
   ) {
     const tx = members[0]!;
     this.#context = context;
@@ -80,7 +81,7 @@ export class TransactionReplay {
     this.#tx = tx;
     this.facts = transactionFacts(members);
     const ids = members.map(({ id }) => id);
-    this.around = { context, session, tx, ids, facts: this.facts };
+    this.around = { context, session, tx, ids, facts: this.facts, turn };
     this.#rows = new RowsReplay({
       ...rows,
       maxAllowedPacket: context.facts.maxAllowedPacket,

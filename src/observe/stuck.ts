@@ -142,6 +142,10 @@ function busyOn({ activity, stuck }: ApplierStatus): Stuck | null {
     const text = `${who} has waited ${since}: its transaction failed beside others and is tried again when everything before it is committed`;
     return { ...common, why: 'predecessor', text, hint: null };
   }
+  if (first.waits === 'turn') {
+    const text = `${who} has waited ${since} with its COMMIT: it comes when everything before it is committed`;
+    return { ...common, why: 'predecessor', text, hint: null };
+  }
   if (first.attempt > 1) {
     const text = `${who} tries a transaction for the ${ordinal(first.attempt)} time, ${first.doing}, since ${since}`;
     return { ...common, why: 'retrying', text, hint: found?.unseen ?? null };

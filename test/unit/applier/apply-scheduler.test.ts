@@ -151,16 +151,6 @@ describe('the apply scheduler', () => {
     expect(names(takeAll(queue))).toEqual(['t2']);
   });
 
-  test('commit_order source: never two at a time', () => {
-    const queue = scheduler({ commitOrder: 'source' });
-    const all = Array.from({ length: 30 }, (_, i) => transaction(i, { lastCommitted: 0 }));
-    for (const each of all) queue.admit(each);
-    for (const each of all) {
-      expect(takeAll(queue)).toEqual([each]);
-      queue.committed(each);
-    }
-  });
-
   test('commit_order window: with little queued the source’s order is kept', () => {
     const queue = scheduler({ workers: 4 });
     const all = Array.from({ length: 7 }, (_, i) => transaction(i, { lastCommitted: 0 }));
@@ -433,21 +423,6 @@ describe('any source, any order of completion', () => {
           () => {},
         );
         expect(committed).toHaveLength(list.length);
-      }),
-    );
-  });
-
-  test('commit_order source is the strict order', () => {
-    fc.assert(
-      fc.property(steps, limits, choices, (list, limit, stream) => {
-        const source = { ...limit, commitOrder: 'source' } as const;
-        const { committed } = play(
-          list,
-          source,
-          () => stream.next().value,
-          () => {},
-        );
-        expect(committed.map(({ ordinal }) => ordinal)).toEqual(list.map((_, i) => i));
       }),
     );
   });

@@ -30,7 +30,7 @@ const SLEEPER = { connection: 99, user: 'app', host: '10.0.0.5', command: 'Sleep
 
 function busy(
   finding: Partial<NonNullable<ApplierStatus['stuck']>['finding']> | null,
-  activity: Partial<typeof ACTIVITY> | { readonly waits: 'predecessor' } = {},
+  activity: Partial<typeof ACTIVITY> | { readonly waits: 'predecessor' | 'turn' } = {},
 ): ApplierStatus {
   return status({
     inFlight: 1,
@@ -96,6 +96,10 @@ describe('what a target is stuck on', () => {
 
   test('a predecessor, and a transaction that is tried again and again', () => {
     expect(stuckOn(busy(null, { waits: 'predecessor' }))).toMatchObject({ why: 'predecessor' });
+    expect(stuckOn(busy(null, { waits: 'turn' }))).toMatchObject({
+      why: 'predecessor',
+      text: 'worker 3 has waited 12 s with its COMMIT: it comes when everything before it is committed',
+    });
     expect(stuckOn(busy(null, { attempt: 3 }))).toMatchObject({
       why: 'retrying',
       text: 'worker 3 tries a transaction for the 3rd time, row events on shop.orders, since 12 s',
