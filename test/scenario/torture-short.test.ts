@@ -3,11 +3,35 @@ import { countGtids, runTorture } from '../torture/torture.ts';
 
 describe('the short form of the torture', () => {
   test.each([
-    { flavour: 'mysql', progress: 'gtid', kills: 5, targetKills: 1, cuts: 4 },
-    { flavour: 'mysql', progress: 'table', kills: 3, targetKills: 1, cuts: 2 },
-    { flavour: 'mariadb', progress: 'table', kills: 3, targetKills: 1, cuts: 2 },
+    {
+      flavour: 'mysql',
+      progress: 'gtid',
+      commitOrder: 'window',
+      coalesce: 1,
+      kills: 5,
+      targetKills: 1,
+      cuts: 4,
+    },
+    {
+      flavour: 'mysql',
+      progress: 'table',
+      commitOrder: 'window',
+      coalesce: 50,
+      kills: 3,
+      targetKills: 1,
+      cuts: 2,
+    },
+    {
+      flavour: 'mariadb',
+      progress: 'table',
+      commitOrder: 'source',
+      coalesce: 1,
+      kills: 3,
+      targetKills: 1,
+      cuts: 2,
+    },
   ] as const)(
-    'nothing is lost or doubled on $flavour with progress $progress',
+    'nothing is lost or doubled on $flavour with progress $progress, commit order $commitOrder, coalesced $coalesce',
     async (options) => {
       const result = await runTorture({ ...options, seed: 20_261 });
       expect(result.differences).toEqual([]);

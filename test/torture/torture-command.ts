@@ -16,6 +16,8 @@ const { values } = parseArgs({
     seconds: { type: 'string' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     clients: { type: 'string', default: '3' },
+    'commit-order': { type: 'string', default: 'window' },
+    coalesce: { type: 'string', default: '1' },
   },
 });
 
@@ -44,6 +46,7 @@ function print(result: TortureResult): void {
       'servers',
       `${result.flavour} ${result.version} → ${result.flavour} ${result.version}, progress ${result.progress}`,
     ],
+    ['applied', `commit_order ${result.commitOrder}, coalesce ${result.coalesce}`],
     [
       'load',
       `${result.transactions} transactions in ${result.seconds} s, ${result.rows} rows at the end, seed ${result.seed}`,
@@ -83,6 +86,8 @@ runTorture({
   cuts: number('cuts', values.cuts),
   seconds: values.seconds === undefined ? undefined : number('seconds', values.seconds),
   clients: number('clients', values.clients),
+  commitOrder: oneOf('commit-order', values['commit-order'], ['source', 'window', 'any']),
+  coalesce: number('coalesce', values.coalesce),
   seed,
   say: (text) => console.error(text),
 }).then(

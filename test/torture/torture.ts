@@ -25,6 +25,8 @@ import type { Flavour } from '../support/server-provider.ts';
 import { startServer, type TestServer } from '../support/test-server.ts';
 import { Ticker } from './ticker.ts';
 
+export type CommitOrder = 'source' | 'window' | 'any';
+
 export interface TortureOptions {
   readonly flavour: Flavour;
   readonly progress: 'gtid' | 'table';
@@ -35,6 +37,8 @@ export interface TortureOptions {
   /** No new fault after so many seconds. Undefined: until all are done. */
   readonly seconds?: number | undefined;
   readonly clients?: number;
+  readonly commitOrder?: CommitOrder;
+  readonly coalesce?: number;
   readonly say?: (text: string) => void;
 }
 
@@ -42,6 +46,8 @@ export interface TortureResult {
   readonly flavour: Flavour;
   readonly version: string;
   readonly progress: 'gtid' | 'table';
+  readonly commitOrder: CommitOrder;
+  readonly coalesce: number;
   readonly seed: number;
   readonly seconds: number;
   readonly transactions: number;
@@ -132,7 +138,13 @@ class Torture {
     const millrace = MillraceProcess.prepare([
       channelConfig({
         source: { ...address(proxies[0]), ...sourceAccount },
-        target: { ...address(proxies[1]), ...targetAccount, progress },
+        target: {
+          ...address(proxies[1]),
+          ...targetAccount,
+          progress,
+          commit_order: options.commitOrder ?? 'window',
+          coalesce: options.coalesce ?? 1,
+        },
         relayLog: { max_file_size: '4MiB' },
       }),
     ]);
@@ -287,6 +299,8 @@ class Torture {
       flavour,
       version: this.#source.version,
       progress,
+      commitOrder: this.#options.commitOrder ?? 'window',
+      coalesce: this.#options.coalesce ?? 1,
       seed,
       seconds: Math.round(seconds),
       transactions: transactions + this.#ticker.ticks,
