@@ -156,10 +156,12 @@ export class TransactionBoundary {
   #fde: FormatDescription;
   #at: number = At.CLOSED;
   #head: TransactionHead | null = null;
-  #gtidSeen = false;
+  #gtidSeen: boolean;
 
-  constructor(fde: FormatDescription) {
+  /** `gtidSeen`: the stream is taken up in its middle, and had GTID events before. */
+  constructor(fde: FormatDescription, gtidSeen = false) {
     this.#fde = fde;
+    this.#gtidSeen = gtidSeen;
   }
 
   /** Begins anew, outside of a transaction: after a FORMAT_DESCRIPTION_EVENT, or where a stream is taken up again. */

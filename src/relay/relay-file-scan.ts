@@ -11,6 +11,7 @@
  *  - Otherwise it is a torn tail: the last transaction was being written when the writer died, or its last pages never
  *    reached the disk. It is cut off and fetched again; that is also the lot of a last transaction damaged later, which
  *    cannot be told apart and is made good the same way.
+ * What lies before a mark that fits (relay-marks.ts) may be left out: it was whole and durable once, as all of the older files was.
  * Without checksums a changed byte inside an event cannot be seen, and nothing behind a damage can be trusted to be an
  * event: there every damage of an open file is taken for a torn tail, which is safe, as what is cut off is fetched again.
  */
@@ -28,6 +29,7 @@ import {
   type RelayFileHeader,
   readRelayFileHeader,
 } from './relay-file-header.ts';
+import { fits, type StoredMark } from './relay-marks.ts';
 import { nextSourcePosition } from './source-position.ts';
 
 /**
@@ -59,9 +61,12 @@ export class RelayFileScan {
   /** Why the file ends at `wholeEnd`; null: it holds nothing else, or only our closing ROTATE. */
   tornBy: string | null = null;
 
+  /** Told of every whole transaction that is read. */
+  onTransaction: (id: TransactionId, end: number, sourceEnd: number) => void = () => {};
+
   readonly #fd: number;
-  readonly #blocks: EventBlocks;
-  readonly #boundary: TransactionBoundary;
+  #blocks: EventBlocks;
+  #boundary: TransactionBoundary;
   readonly #closedCleanly: boolean;
   #sourceAt: number;
   /** A transaction began without a GTID event: the source does not write them. */
@@ -74,13 +79,39 @@ export class RelayFileScan {
     this.header = readRelayFileHeader(fd, path);
     this.size = fstatSync(fd).size;
     const { fde, end, sourcePosition, previous } = this.header;
-    this.#blocks = new EventBlocks({ fd, path, offset: end, checksummed: fde.checksum === 'crc32' });
+    this.#blocks = this.#blocksFrom(end);
     this.#boundary = new TransactionBoundary(fde);
     this.#closedCleanly = (readBytes(fd, path, IN_USE_OFFSET, 1)[0]! & EventFlag.IN_USE) === 0;
     this.retrieved = previous.clone();
     this.wholeEnd = end;
     this.sourceEnd = sourcePosition;
     this.#sourceAt = sourcePosition;
+  }
+
+  /**
+   * Begins at the newest of these marks (all of this file, oldest first) that lies in it, instead of at the header: what is before
+   * it was durable when the mark was made. Before the first `step`. Returns that mark; null: there is none, or the bytes before
+   * it are not what they were; then all is read.
+   */
+  resumeAt(marks: readonly StoredMark[]): StoredMark | null {
+    const at = marks.findLastIndex((mark) => mark.offset <= this.size);
+    const mark = marks[at];
+    if (mark === undefined || !fits(this.#fd, mark)) return null;
+    for (const { delta } of marks.slice(0, at + 1)) this.retrieved.addAll(delta);
+    this.#blocks = this.#blocksFrom(mark.offset);
+    this.wholeEnd = mark.offset;
+    this.sourceEnd = this.#sourceAt = mark.sourceEnd;
+    this.transactions = mark.transactions;
+    // A source either writes GTID events or does not: the file's first transaction tells what all of them begin with.
+    const named = BEGINNINGS.has(readBytes(this.#fd, this.path, this.header.end + 4, 1)[0]!);
+    this.#sawUnnamed = !named;
+    this.#boundary = new TransactionBoundary(this.header.fde, named);
+    return mark;
+  }
+
+  #blocksFrom(offset: number): EventBlocks {
+    const checksummed = this.header.fde.checksum === 'crc32';
+    return new EventBlocks({ fd: this.#fd, path: this.path, offset, checksummed });
   }
 
   /** Goes on for about so many bytes; true when the end is found. Throws RELAY_CORRUPT. */
@@ -130,6 +161,7 @@ export class RelayFileScan {
       this.wholeEnd = blocks.position;
       this.sourceEnd = this.#sourceAt;
       this.transactions++;
+      this.onTransaction(id, this.wholeEnd, this.sourceEnd);
     }
     return false;
   }

@@ -6,11 +6,13 @@
  *  - Bytes are appended through a buffer; what does not fit goes to the file at once, what is longer than the buffer past it.
  *  - A new file is durable with its header, and its name in the directory, before `create` returns.
  *  - All other bytes are on disk before IN_USE goes: a file without that flag was whole once.
+ *  - Marks are made while the file grows, each when a sync has covered it. A file that recovery hands over does not grow.
  *  - The descriptor is not closed while a sync is under way on it (its number could be another file's by then).
  */
 import { closeSync, fdatasync, fdatasyncSync, ftruncateSync, openSync } from 'node:fs';
 import { EventFlag } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
+import type { TransactionId } from '../binlog/position-set.ts';
 import { diskError, FILE_MODE, syncDirectory, syncError, syncFile, writeFully } from './durable-file.ts';
 import {
   encodeClosingRotate,
@@ -20,6 +22,7 @@ import {
   type RelayFileOrigin,
 } from './relay-file-header.ts';
 import { relayFileName, relayFilePath, removeIfThere } from './relay-log-index.ts';
+import { RelayMarkWriter } from './relay-mark-writer.ts';
 
 /** A file as the recovery hands it over. */
 export interface WritableFile {
@@ -36,8 +39,6 @@ export class RelayFile {
   readonly path: string;
   readonly fde: FormatDescription;
   readonly origin: RelayFileOrigin;
-  /** How many transactions are published in it. */
-  transactions: number;
   readonly #fd: number;
   /** Bytes [0, #fill) belong at file offset #written. */
   readonly #buffer: Buffer;
@@ -48,6 +49,8 @@ export class RelayFile {
   #closed = false;
   #syncs = 0;
   #retired = false;
+  #transactions: number;
+  #marks: RelayMarkWriter | null = null;
 
   /** Takes over `file.fd`, open for reading and writing, of a file whose IN_USE is set. */
   constructor(dir: string, file: WritableFile, fde: FormatDescription, buffer: Buffer) {
@@ -55,7 +58,7 @@ export class RelayFile {
     this.path = relayFilePath(dir, file.number);
     this.fde = fde;
     this.origin = file.origin;
-    this.transactions = file.transactions;
+    this.#transactions = file.transactions;
     this.#fd = file.fd;
     this.#written = file.end;
     this.#buffer = buffer;
@@ -68,6 +71,7 @@ export class RelayFile {
     origin: RelayFileOrigin,
     fde: FormatDescription,
     buffer: Buffer,
+    markDistance: number,
   ): RelayFile {
     const path = relayFilePath(dir, number);
     const header = encodeRelayFileHeader(origin, fde);
@@ -86,7 +90,22 @@ export class RelayFile {
       removeIfThere(path);
       throw error;
     }
-    return new RelayFile(dir, { number, fd, origin, end: header.length, transactions: 0 }, fde, buffer);
+    const file = new RelayFile(dir, { number, fd, origin, end: header.length, transactions: 0 }, fde, buffer);
+    const { kind } = origin.previous;
+    const marked = { fd, path, kind, headerEnd: header.length, distance: markDistance, after: null };
+    file.#marks = new RelayMarkWriter(marked);
+    return file;
+  }
+
+  /** How many transactions are published in it. */
+  get transactions(): number {
+    return this.#transactions;
+  }
+
+  /** Another one is published, which ends at `end` here and at `sourceEnd` in the source's file. */
+  published(id: TransactionId, end: number, sourceEnd: number): void {
+    this.#transactions += 1;
+    this.#marks?.passed(id, end, sourceEnd);
   }
 
   get name(): string {
@@ -131,11 +150,12 @@ export class RelayFile {
     this.#torn = false;
   }
 
-  /** Without holding up the thread. Rejects with DISK. */
-  sync(): Promise<void> {
+  /** Without holding up the thread. `flushed`: what of it is published and in the file now. Rejects with DISK. */
+  sync(flushed: number): Promise<void> {
     this.#syncs++;
     return new Promise((resolve, reject) => {
       fdatasync(this.#fd, (cause) => {
+        if (!cause) this.#marks?.durable(flushed);
         this.#syncs--;
         if (this.#retired) this.retire();
         if (cause) reject(syncError(this.path, cause));
@@ -156,6 +176,7 @@ export class RelayFile {
     this.append(rotate, 0, rotate.length);
     this.flush();
     this.#syncNow();
+    this.#marks?.durable(this.end);
     this.clearInUse();
     this.#closed = true;
   }
@@ -170,6 +191,8 @@ export class RelayFile {
   /** Closes the descriptor, as soon as no sync is under way. */
   retire(): void {
     this.#retired = true;
+    // Its file may be removed from now on: no marks are to be left behind.
+    this.#marks = null;
     if (this.#syncs === 0) closeSync(this.#fd);
   }
 

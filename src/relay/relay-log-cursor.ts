@@ -37,6 +37,8 @@ export interface RelayLogCursorOptions {
   readonly published: PublishedEnd | null;
   /** The begin of a transaction; an offset inside of the file's header (0) means its first one. */
   readonly from: RelayPosition;
+  /** Where `from` is in the source's file; null or left out: as far as the relay file tells. */
+  readonly sourceEnd?: number | null;
   /** Events longer than this are `oversized`; default 16 MiB, at least 64 KiB. */
   readonly oversizedFrom?: number;
   readonly blockLength?: number;
@@ -108,7 +110,7 @@ export class RelayLogCursor {
     this.#generation = options.published?.read().generation ?? 0;
     this.#file = file;
     this.#boundary = new TransactionBoundary(file.header.fde);
-    this.#sourceEnd = sourceStart(file);
+    this.#sourceEnd = options.sourceEnd ?? sourceStart(file);
     this.#event = {
       buf: EMPTY,
       start: 0,

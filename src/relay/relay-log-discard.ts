@@ -6,9 +6,9 @@ import { MillraceError } from '../base/errors.ts';
 import { syncDirectory } from './durable-file.ts';
 import {
   listRelayFiles,
+  listRelayMarks,
   readRelayLogIndex,
-  relayFilePath,
-  removeIfThere,
+  removeRelayFile,
   writeRelayLogIndex,
 } from './relay-log-index.ts';
 import { indexLines } from './relay-log-recovery.ts';
@@ -18,7 +18,7 @@ export function discardRelayLog(dir: string): number {
   const found = listRelayFiles(dir);
   const indexed = indexedNumbers(dir);
   writeRelayLogIndex(dir, indexLines([], Math.max(0, ...found, ...indexed)));
-  for (const number of found) removeIfThere(relayFilePath(dir, number));
+  for (const number of new Set([...found, ...listRelayMarks(dir)])) removeRelayFile(dir, number);
   syncDirectory(dir);
   return found.length;
 }

@@ -1,6 +1,6 @@
 /**
  * The files that the relay log consists of, kept in step with the index on disk: a file begins, one takes its place, old ones
- * go. The writer's; everyone else reads the index.
+ * go, each with its marks. The writer's; everyone else reads the index.
  *
  * Invariants
  *  - A file is durable with its header before the index names it, the file before it with all its bytes before that.
@@ -13,18 +13,20 @@ import type { FormatDescription } from '../binlog/format-description.ts';
 import { syncDirectory } from './durable-file.ts';
 import { RelayFile } from './relay-file.ts';
 import type { RelayFileOrigin } from './relay-file-header.ts';
-import { relayFilePath, removeIfThere, writeRelayLogIndex } from './relay-log-index.ts';
+import { removeIfThere, removeRelayFile, writeRelayLogIndex } from './relay-log-index.ts';
 import { type PurgeOptions, purgeableFiles, totalBytes } from './relay-log-purge.ts';
 import { indexLines } from './relay-log-recovery.ts';
 
 export class RelayLogFiles {
   readonly #dir: string;
+  readonly #markDistance: number;
   #numbers: readonly number[];
   #highest: number;
   #olderBytes: number;
 
-  constructor(dir: string, numbers: readonly number[], highest: number) {
+  constructor(dir: string, numbers: readonly number[], highest: number, markDistance: number) {
     this.#dir = dir;
+    this.#markDistance = markDistance;
     this.#numbers = numbers;
     this.#highest = highest;
     this.#olderBytes = totalBytes(dir, numbers.slice(0, -1));
@@ -48,7 +50,7 @@ export class RelayLogFiles {
     const replaced = before !== null && before.transactions === 0;
     const number = this.#highest + 1;
     if (before !== null && !replaced) before.closeForGood(number);
-    const file = RelayFile.create(this.#dir, number, origin, fde, buffer);
+    const file = RelayFile.create(this.#dir, number, origin, fde, buffer, this.#markDistance);
     const numbers = [...(replaced ? this.#numbers.slice(0, -1) : this.#numbers), number];
     try {
       writeRelayLogIndex(this.#dir, numbers);
@@ -65,7 +67,7 @@ export class RelayLogFiles {
 
   /** Removes what the index does not name any more. Throws DISK. */
   discard(numbers: readonly number[]): void {
-    for (const number of numbers) removeIfThere(relayFilePath(this.#dir, number));
+    for (const number of numbers) removeRelayFile(this.#dir, number);
     syncDirectory(this.#dir);
   }
 

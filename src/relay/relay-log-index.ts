@@ -13,10 +13,12 @@ import { closeSync, openSync, readdirSync, readFileSync, renameSync, unlinkSync 
 import { join } from 'node:path';
 import { MillraceError } from '../base/errors.ts';
 import { diskError, FILE_MODE, syncDirectory, syncFile, writeFully } from './durable-file.ts';
+import { relayMarksPath, removeRelayMarks } from './relay-marks.ts';
 
 const BASE_NAME = 'relay-bin';
 const INDEX_NAME = `${BASE_NAME}.index`;
 const FILE_NAME = /^(?:\.\/)?relay-bin\.([0-9]{6,15})$/;
+const MARKS_NAME = relayMarksPath('');
 
 export function relayFileName(fileNumber: number): string {
   return `${BASE_NAME}.${String(fileNumber).padStart(6, '0')}`;
@@ -81,6 +83,16 @@ export function writeRelayLogIndex(dir: string, numbers: readonly number[]): voi
 
 /** The numbers of the relay log files that are really in the directory, ascending. */
 export function listRelayFiles(dir: string): number[] {
+  return listNumbers(dir, '');
+}
+
+/** The numbers of those that marks are there for. */
+export function listRelayMarks(dir: string): number[] {
+  return listNumbers(dir, MARKS_NAME);
+}
+
+/** Of the files whose name is a relay log file's and then `ending`. */
+function listNumbers(dir: string, ending: string): number[] {
   let names: string[];
   try {
     names = readdirSync(dir);
@@ -90,10 +102,18 @@ export function listRelayFiles(dir: string): number[] {
   }
   const numbers: number[] = [];
   for (const name of names) {
-    const number = relayFileNumber(name);
+    if (!name.endsWith(ending)) continue;
+    const number = relayFileNumber(name.slice(0, name.length - ending.length));
     if (number !== null) numbers.push(number);
   }
   return numbers.sort((a, b) => a - b);
+}
+
+/** Removes a relay log file with its marks. */
+export function removeRelayFile(dir: string, fileNumber: number): void {
+  const path = relayFilePath(dir, fileNumber);
+  removeRelayMarks(path);
+  removeIfThere(path);
 }
 
 /** Unlinks a file; that it is already gone is no error. */

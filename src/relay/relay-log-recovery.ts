@@ -5,10 +5,13 @@
  *     already taken out): removed. Without an index, the files themselves are the list.
  *  2. A name whose file is missing: at either end of the list it is dropped. A hole in the middle takes everything before it
  *     along, because a cursor must never step over a hole; what a target still needs of that is fetched again.
- *  3. The last file is read through (see relay-file-scan.ts) and cut to its last whole transaction. A last file whose header
+ *  3. The last file is read through (see relay-file-scan.ts), from its newest mark on where it has one, and cut to its last whole
+ *     transaction. A last file whose header
  *     is torn is removed, and the one before it is the last. Earlier files were synced and closed before the next one was
  *     begun; the cursor checks them as it reads them.
  *  4. The retrieved set is the last file's Previous set and its whole transactions.
+ *  5. Marks (relay-marks.ts) go with their files and with the bytes that were cut off; what was read gets those that it lacks, as
+ *     soon as it is durable.
  *
  * Every step can be cut off and started again. Throws RELAY_CORRUPT (file and offset) when bytes that were good once are not
  * any more, DISK when a file operation fails. Reader thread; lets other work in between while it reads a long file.
@@ -24,12 +27,16 @@ import { corrupt, flagsInUse, IN_USE_OFFSET, type RelayFileHeader } from './rela
 import { findTransactionInTornFile, RelayFileScan } from './relay-file-scan.ts';
 import {
   listRelayFiles,
+  listRelayMarks,
   readRelayLogIndex,
   relayFileName,
   relayFilePath,
   removeIfThere,
+  removeRelayFile,
   writeRelayLogIndex,
 } from './relay-log-index.ts';
+import { DEFAULT_MARK_DISTANCE, RelayMarkWriter } from './relay-mark-writer.ts';
+import { cutRelayMarks, readRelayMarks, removeRelayMarks } from './relay-marks.ts';
 
 const STEP_BYTES = 32 * 1024 * 1024;
 
@@ -54,7 +61,11 @@ export interface RecoveredRelayLog {
   readonly retrieved: PositionSet | null;
 }
 
-export async function recoverRelayLog(dir: string, log: Logger): Promise<RecoveredRelayLog> {
+export async function recoverRelayLog(
+  dir: string,
+  log: Logger,
+  markDistance = DEFAULT_MARK_DISTANCE,
+): Promise<RecoveredRelayLog> {
   try {
     mkdirSync(dir, { recursive: true, mode: DIRECTORY_MODE });
   } catch (cause) {
@@ -75,8 +86,7 @@ export async function recoverRelayLog(dir: string, log: Logger): Promise<Recover
     try {
       const scan = openScan(fd, path);
       if (scan !== null) {
-        while (!scan.step(STEP_BYTES)) await nextTurn();
-        cut(fd, scan, log);
+        await readThrough(fd, scan, log, markDistance);
         const { header, wholeEnd: end, transactions, sourceEnd } = scan;
         const last = { fileNumber, fd, header, end, transactions, sourceEnd };
         return { numbers, highest, last, retrieved: scan.retrieved };
@@ -89,9 +99,28 @@ export async function recoverRelayLog(dir: string, log: Logger): Promise<Recover
     log.warn('relay log file with a torn header removed', { file: relayFileName(fileNumber) });
     numbers.pop();
     writeRelayLogIndex(dir, indexLines(numbers, highest));
-    removeIfThere(path);
+    removeRelayFile(dir, fileNumber);
     syncDirectory(dir);
   }
+}
+
+/** To its end, then cuts it to its last whole transaction. */
+async function readThrough(
+  fd: number,
+  scan: RelayFileScan,
+  log: Logger,
+  markDistance: number,
+): Promise<void> {
+  const { path, header } = scan;
+  const stored = readRelayMarks(fd, path, header);
+  const after = scan.resumeAt(stored);
+  const from = { kind: header.kind, headerEnd: header.end, distance: markDistance, after };
+  const marks = new RelayMarkWriter({ fd, path, ...from });
+  scan.onTransaction = (id, end, sourceEnd) => marks.passed(id, end, sourceEnd);
+  while (!scan.step(STEP_BYTES)) await nextTurn();
+  cutRelayMarks(path, after);
+  cut(fd, scan, log);
+  marks.durable(scan.wholeEnd);
 }
 
 /**
@@ -133,8 +162,11 @@ function withoutHoles(indexed: readonly number[], found: ReadonlySet<number>, lo
 function removeOthers(dir: string, found: readonly number[], kept: readonly number[], log: Logger): void {
   const keep = new Set(kept);
   const others = found.filter((number) => !keep.has(number));
+  for (const number of listRelayMarks(dir)) {
+    if (!keep.has(number)) removeRelayMarks(relayFilePath(dir, number));
+  }
   for (const number of others) {
-    removeIfThere(relayFilePath(dir, number));
+    removeRelayFile(dir, number);
     log.info('relay log file that is not in the index removed', { file: relayFileName(number) });
   }
   removeIfThere(join(dir, 'relay-bin.index.tmp'));

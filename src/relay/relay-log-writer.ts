@@ -34,6 +34,7 @@ import { transactionId } from './relay-file-scan.ts';
 import { RelayLogFiles } from './relay-log-files.ts';
 import type { PurgeOptions } from './relay-log-purge.ts';
 import { recoverRelayLog } from './relay-log-recovery.ts';
+import { DEFAULT_MARK_DISTANCE } from './relay-mark-writer.ts';
 
 const DEFAULT_BUFFER_LENGTH = 1024 * 1024;
 
@@ -44,6 +45,8 @@ export interface RelayLogWriterOptions {
   readonly published: PublishedEnd;
   readonly log: Logger;
   readonly bufferLength?: number;
+  /** See relay-mark-writer.ts. */
+  readonly markDistance?: number;
 }
 
 export interface StreamStart {
@@ -88,13 +91,14 @@ export class RelayLogWriter {
 
   /** Recovers the log, publishes its end and is then ready for `startStream`. Throws RELAY_CORRUPT, DISK, DISK_FULL. */
   static async open(options: RelayLogWriterOptions): Promise<RelayLogWriter> {
-    const { numbers, highest, last, retrieved } = await recoverRelayLog(options.dir, options.log);
-    const writer = new RelayLogWriter(options, new RelayLogFiles(options.dir, numbers, highest));
+    const { dir, log, markDistance = DEFAULT_MARK_DISTANCE } = options;
+    const { numbers, highest, last, retrieved } = await recoverRelayLog(dir, log, markDistance);
+    const writer = new RelayLogWriter(options, new RelayLogFiles(dir, numbers, highest, markDistance));
     if (last !== null) {
       const { fileNumber, fd, header, end, transactions, sourceEnd } = last;
       writer.#retrieved = retrieved;
       const file = { number: fileNumber, fd, origin: header, end, transactions };
-      writer.#enter(new RelayFile(options.dir, file, header.fde, writer.#buffer), sourceEnd);
+      writer.#enter(new RelayFile(dir, file, header.fde, writer.#buffer), sourceEnd);
     }
     return writer;
   }
@@ -228,7 +232,7 @@ export class RelayLogWriter {
         break;
       }
       retrieved.add(id);
-      file.transactions++;
+      file.published(id, end, sourceEnd);
       this.#publishedOffset = end;
       this.#sourcePublished = sourceEnd;
     }
@@ -335,7 +339,7 @@ export class RelayLogWriter {
   async #syncOnce(file: RelayFile): Promise<void> {
     const end: RelayPosition = { fileNumber: file.number, offset: this.#publishedOffset };
     try {
-      await file.sync();
+      await file.sync(end.offset);
       if (isAtOrAfter(end, this.#durable)) this.#durable = end;
     } catch (error) {
       throw this.#die(error);
