@@ -3,13 +3,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { sealEvent } from '../../src/binlog/checksum.ts';
 import { EventType } from '../../src/binlog/event-header.ts';
 import {
   checksumLength,
   decodeFormatDescription,
   type FormatDescription,
 } from '../../src/binlog/format-description.ts';
-import type { PositionSet } from '../../src/binlog/position-set.ts';
+import type { PositionSet, TransactionId } from '../../src/binlog/position-set.ts';
 import { TransactionBoundary, type TransactionHead } from '../../src/binlog/transaction-boundary.ts';
 import type { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
 import { nextSourcePosition } from '../../src/relay/source-position.ts';
@@ -23,6 +24,21 @@ export interface SourceEvent {
   readonly head: TransactionHead | null;
   /** End in the source's file. */
   readonly sourceEnd: number;
+}
+
+/** More than a fixture has transactions. */
+const ROUND = 1000;
+/** Where the transaction's number stands in the event that names it. */
+const NUMBER_OFFSETS: Readonly<Record<number, number>> = {
+  [EventType.GTID_LOG_EVENT]: 36,
+  [EventType.MARIADB_GTID_EVENT]: 19,
+};
+
+function renumbered(id: TransactionId, round: number): TransactionId {
+  const add = BigInt(round * ROUND);
+  if (id.kind === 'gtid') return { ...id, gno: id.gno + add };
+  if (id.kind === 'mariadb') return { ...id, seqNo: id.seqNo + add };
+  return id;
 }
 
 /** A binary log file in memory, cut into its events. */
@@ -85,6 +101,41 @@ export class SourceFile {
       parts = [];
     }
     return all;
+  }
+
+  /** The transactions again and again, as if the source had gone on so: with numbers and places of their own. */
+  repeated(rounds: number): {
+    readonly bytes: Buffer;
+    readonly head: TransactionHead | null;
+    readonly sourceEnd: number;
+  }[] {
+    const all = [];
+    let sourceEnd = this.events[0]!.start;
+    for (let round = 0; round < rounds; round++) {
+      for (const { bytes, head } of this.transactions()) {
+        const copy = Buffer.from(bytes);
+        for (let start = 0; start < copy.length; ) {
+          const end = start + copy.readUInt32LE(start + 9);
+          sourceEnd += end - start;
+          if (copy.readUInt32LE(start + 13) !== 0) copy.writeUInt32LE(sourceEnd, start + 13);
+          this.#renumber(copy, start, round);
+          if (this.fde.checksum === 'crc32') sealEvent(copy, start, end);
+          start = end;
+        }
+        const id = head?.id ?? null;
+        all.push({ bytes: copy, head: head && { ...head, id: id && renumbered(id, round) }, sourceEnd });
+      }
+    }
+    return all;
+  }
+
+  #renumber(bytes: Buffer, start: number, round: number): void {
+    const add = BigInt(round * ROUND);
+    const at = NUMBER_OFFSETS[bytes[start + 4]!];
+    if (at === undefined) {
+      if (bytes[start + 4] === EventType.GTID_TAGGED_LOG_EVENT && round > 0)
+        throw new Error('not repeatable');
+    } else bytes.writeBigInt64LE(bytes.readBigInt64LE(start + at) + add, start + at);
   }
 
   start(writer: RelayLogWriter, base: PositionSet): void {
