@@ -153,6 +153,7 @@ export class RelayFile {
   /** Without holding up the thread. `flushed`: what of it is published and in the file now. Rejects with DISK. */
   sync(flushed: number): Promise<void> {
     this.#syncs++;
+    this.#marks?.syncBegins();
     return new Promise((resolve, reject) => {
       fdatasync(this.#fd, (cause) => {
         if (!cause) this.#marks?.durable(flushed);

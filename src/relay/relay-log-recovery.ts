@@ -120,6 +120,7 @@ async function readThrough(
   while (!scan.step(STEP_BYTES)) await nextTurn();
   cutRelayMarks(path, after);
   cut(fd, scan, log);
+  marks.syncBegins();
   marks.durable(scan.wholeEnd);
 }
 

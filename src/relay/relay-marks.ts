@@ -93,14 +93,14 @@ export function encodeHead(
   return { head, check: sealRecord(head, 0) };
 }
 
-/** Null: too long to be kept. `before`: the check of the record before. */
+/** `before`: the check of the record before. Throws when the delta is too long to be kept. */
 export function encodeMark(
   mark: RelayMark,
   tail: number,
   before: number,
-): { readonly record: Buffer; readonly check: number } | null {
+): { readonly record: Buffer; readonly check: number } {
   const delta = Buffer.from(mark.delta.toString(), 'utf8');
-  if (delta.length > DELTA_LENGTH_MAX) return null;
+  if (delta.length > DELTA_LENGTH_MAX) throw new Error('the transactions since the mark before are too many');
   const record = Buffer.alloc(DELTA_OFFSET + delta.length + CHECK_LENGTH);
   record.writeUInt32LE(record.length, 0);
   record.writeBigUInt64LE(BigInt(mark.offset), 4);
