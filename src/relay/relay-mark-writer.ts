@@ -27,8 +27,8 @@ import {
   tailOf,
 } from './relay-marks.ts';
 
-/** A compromise: the marks of a file of 1 GiB are read in about the time that so many bytes of small transactions take. */
-export const DEFAULT_MARK_DISTANCE = 2 * 1024 * 1024;
+/** A compromise: nearer, and reading the marks of a file of 1 GiB takes longer than so many bytes of small transactions do. */
+export const DEFAULT_MARK_DISTANCE = 1024 * 1024;
 /** The last mark is replaced when it is so much of the distance behind: not with every sync, where each transaction has one. */
 const REPLACED_AFTER = 1 / 32;
 /** When more wait for the disk, marks come to stand further apart. */

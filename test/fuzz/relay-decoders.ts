@@ -7,15 +7,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TransactionAssembler } from '../../src/applier/transaction-assembler.ts';
 import { silentLogger } from '../../src/base/runtime.ts';
-import { sealEvent } from '../../src/binlog/checksum.ts';
+import { crc32, sealEvent } from '../../src/binlog/checksum.ts';
 import { EVENT_HEADER_LENGTH, EventType } from '../../src/binlog/event-header.ts';
 import { decodeFormatDescription } from '../../src/binlog/format-description.ts';
-import { emptyPositionSet, type PositionKind, transactionIdText } from '../../src/binlog/position-set.ts';
+import {
+  emptyPositionSet,
+  type PositionKind,
+  parsePositionSet,
+  transactionIdText,
+} from '../../src/binlog/position-set.ts';
 import { listEvents } from '../../src/relay/event-listing.ts';
 import { encodeRelayFileHeader } from '../../src/relay/relay-file-header.ts';
 import { RelayLogCursor } from '../../src/relay/relay-log-cursor.ts';
 import { readRelayLogIndex, relayFileName } from '../../src/relay/relay-log-index.ts';
 import { recoverRelayLog } from '../../src/relay/relay-log-recovery.ts';
+import { decodeMarks, encodeHead, encodeMark, HEAD_LENGTH } from '../../src/relay/relay-marks.ts';
 import type { Corpus } from './corpus.ts';
 import type { FuzzDecoder } from './fuzzer.ts';
 import { mutate } from './mutator.ts';
@@ -24,6 +30,7 @@ import type { Random } from './random.ts';
 /** Files are opened, synced and removed: on a busy machine that takes its time. */
 export const FILES_SLOW_MS = 1000;
 
+const KINDS: readonly PositionKind[] = ['gtid', 'mariadb', 'position'];
 const MAGIC_LENGTH = 4;
 const OF_THE_FILE: ReadonlySet<number> = new Set([
   EventType.FORMAT_DESCRIPTION_EVENT,
@@ -82,7 +89,72 @@ export function relayDecoders(corpus: Corpus): FuzzDecoder[] {
         return readRelayLogIndex(dir);
       },
     },
+    {
+      name: 'relay-marks',
+      weight: 0.5,
+      seeds: marksFiles(),
+      mutate: mutateMarks,
+      run: readMarks,
+    },
   ];
+}
+
+/** The header that the seeds belong to. */
+const MARKED = { end: 200, tail: 0x1234_5678 };
+
+function readMarks(buf: Buffer, start: number, end: number): unknown[] {
+  const bytes = buf.subarray(start, end);
+  return KINDS.map((kind) => {
+    let before = MARKED.end;
+    return decodeMarks(bytes, { end: MARKED.end, kind }, MARKED.tail).map(({ delta, ...mark }) => {
+      if (mark.offset <= before || delta.isEmpty()) throw new Error('marks that do not rise');
+      before = mark.offset;
+      return { ...mark, delta: delta.toString() };
+    });
+  });
+}
+
+function marksFiles(): Buffer[] {
+  const uuid = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
+  const deltas = {
+    gtid: [`${uuid}:1-10`, `${uuid}:11-18:20-21`, `${uuid}:19:22-30`],
+    mariadb: ['0-1-10', '0-1-15,2-1-5', '0-1-30'],
+    position: ['binlog.000007:2000', 'binlog.000007:9000', 'binlog.000007:12000'],
+  };
+  return KINDS.map((kind) => {
+    const first = encodeHead(MARKED.end, MARKED.tail);
+    const parts = [first.head];
+    let check = first.check;
+    for (const [at, text] of deltas[kind].entries()) {
+      const n = at + 1;
+      const mark = {
+        offset: 1000 * n,
+        sourceEnd: 900 * n,
+        transactions: 10 * n,
+        delta: parsePositionSet(kind, text),
+      };
+      const next = encodeMark(mark, n, check);
+      parts.push(next.record);
+      check = next.check;
+    }
+    return Buffer.concat(parts);
+  });
+}
+
+/** Half of them with checks that fit again, so that damage passes the first gate. */
+function mutateMarks(random: Random, seeds: readonly Buffer[]): Buffer {
+  const file = mutate(random, seeds);
+  if (random.oneIn(2) || file.length < HEAD_LENGTH) return file;
+  encodeHead(MARKED.end, MARKED.tail).head.copy(file);
+  let check = file.readUInt32LE(HEAD_LENGTH - 4);
+  for (let at = HEAD_LENGTH; at + 4 <= file.length; ) {
+    const length = file.readUInt32LE(at);
+    if (length < 8 || length > file.length - at) break;
+    check = crc32(file, at, at + length - 4, check);
+    file.writeUInt32LE(check, at + length - 4);
+    at += length;
+  }
+  return file;
 }
 
 function readThrough(buf: Buffer, start: number, end: number): unknown[] {
