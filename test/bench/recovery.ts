@@ -2,8 +2,8 @@
  * `npm run bench -- recovery`: the time from starting a killed Millrace again until it applies, with a relay log of 10 GB.
  *
  *   behind       kill -9 while it applies, far from the log's end
- *   caught up    as killed while the last file of 1 GiB was written: recovery reads that file through, and the applier looks
- *                through it for what its target lacks; the source has committed one transaction meanwhile
+ *   caught up    as killed while the last file of 1 GiB was written: recovery reads what follows its last mark, and the applier begins
+ *                at the last one before which its target has everything; the source has committed one transaction meanwhile
  */
 import { unlogged } from '../support/accounts.ts';
 import { BacklogGround, backlogPlan } from './backlog-ground.ts';
