@@ -73,10 +73,7 @@ export function checkTargetSchemas(found: Findings, facts: TargetFactsOf): void 
   if (schemas === null) return;
   checkTargetTables(found, facts, schemas);
   checkEvents(found, facts, schemas);
-  const { triggers } = schemas;
-  if (triggers !== null) {
-    found.ok('triggers', triggers.length === 0 ? 'none' : `${triggers.length}; row events fire none of them`);
-  }
+  checkTriggers(found, facts, schemas);
   checkDefiners(found, facts, schemas);
   checkFunctions(found, facts, schemas);
 }
@@ -133,6 +130,50 @@ function checkEvents(found: Findings, { target }: TargetFactsOf, schemas: Schema
       advice: lastingAdvice(target) ?? 'Turn it on again when the target becomes the source.',
     },
   );
+}
+
+/**
+ * MySQL never fires a trigger for a row event. MariaDB asks slave_run_triggers_for_rbr, for BINLOG as for its own replica: with YES and
+ * LOGGING the triggers of a table fire that had none on the source, with ENFORCE all. It is global, so no session of ours can say no.
+ */
+function checkTriggers(
+  found: Findings,
+  { target, source, config }: TargetFactsOf,
+  schemas: SchemaSurvey,
+): void {
+  const { triggers } = schemas;
+  const fires = (target.variables.get('slave_run_triggers_for_rbr') ?? 'NO').toUpperCase();
+  if (fires === 'NO') {
+    if (triggers === null) found.skipped('triggers', TOO_LONG);
+    else found.ok('triggers', triggers.length === 0 ? 'none' : `${triggers.length}; row events fire none`);
+    return;
+  }
+  const setting = `slave_run_triggers_for_rbr=${fires}`;
+  const mending = {
+    remedy: setRemedy(target, ['slave_run_triggers_for_rbr', "'NO'"]),
+    advice: lastingAdvice(target),
+  };
+  const renamed = new Map(config.rules.rewriteDb.map(({ from, to }) => [from, to]));
+  const theirs = new Set(
+    (source?.schemas?.triggers ?? []).map(({ schema, table }) => `${renamed.get(schema) ?? schema}.${table}`),
+  );
+  const fired = (triggers ?? []).filter(
+    ({ schema, table }) => fires === 'ENFORCE' || !theirs.has(`${schema}.${table}`),
+  );
+  if (fired.length > 0) {
+    found.error(
+      'triggers',
+      'TARGET_CONFIG',
+      `${setting} on the target: row events fire ${listed(fired)}, and what these write the source has not written`,
+      mending,
+    );
+  } else {
+    found.warning(
+      'triggers',
+      `${setting} on the target: row events fire the triggers of tables that have none on the source`,
+      mending,
+    );
+  }
 }
 
 function checkDefiners(found: Findings, { target }: TargetFactsOf, schemas: SchemaSurvey): void {

@@ -34,6 +34,7 @@ const VARIABLES = [
   'read_only',
   'server_id',
   'server_uuid',
+  'slave_run_triggers_for_rbr',
   'sql_generate_invisible_primary_key',
   'sql_mode',
   'sql_require_primary_key',
