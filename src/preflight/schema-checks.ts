@@ -4,6 +4,7 @@
 import { quoteIdentifier } from '../target/session-context.ts';
 import type { TargetFactsOf } from './channel-facts.ts';
 import type { Findings } from './finding.ts';
+import { definerPrivileges } from './privilege-names.ts';
 import { grantRemedy, lastingAdvice, setRemedy, sqlRemedy } from './remedy.ts';
 import type { SchemaSurvey, TableName } from './schema-survey.ts';
 import { isOn } from './server-survey.ts';
@@ -12,8 +13,6 @@ import type { SourceSurvey } from './source-survey.ts';
 /** Names in a message; statements in a remedy. */
 const SHOWN_MAX = 5;
 const STATEMENTS_MAX = 20;
-/** SET_ANY_DEFINER takes the place of SET_USER_ID. */
-const ANY_DEFINER_SINCE = 80200;
 
 export function checkSourceTables(found: Findings, source: SourceSurvey): void {
   const { schemas } = source;
@@ -177,16 +176,11 @@ function checkTriggers(
 }
 
 function checkDefiners(found: Findings, { target }: TargetFactsOf, schemas: SchemaSurvey): void {
-  const { grants, flavour, versionNumber, account } = target;
+  const { grants, flavour, account } = target;
   if (grants === null || schemas.definers === null) return;
   const own = `${account.user}@${account.host}`;
   const others = schemas.definers.filter((definer) => definer !== own);
-  const wanted =
-    flavour === 'mariadb'
-      ? ['SET USER']
-      : versionNumber >= ANY_DEFINER_SINCE
-        ? ['SET_ANY_DEFINER', 'ALLOW_NONEXISTENT_DEFINER']
-        : ['SET_USER_ID'];
+  const wanted = definerPrivileges(target);
   const missing = grants.hasGlobal('SUPER') ? [] : wanted.filter((privilege) => !grants.hasGlobal(privilege));
   if (others.length === 0) {
     found.ok('definers', 'no views, triggers, routines or events of others');

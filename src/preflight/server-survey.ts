@@ -27,6 +27,8 @@ const VARIABLES = [
   'innodb_flush_log_at_trx_commit',
   'log_bin',
   'log_bin_trust_function_creators',
+  'log_replica_updates',
+  'log_slave_updates',
   'lower_case_table_names',
   'max_allowed_packet',
   'max_connections',
