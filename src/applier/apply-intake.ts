@@ -60,8 +60,8 @@ interface Passed {
   readonly id: TransactionId;
   /** Units. */
   readonly after: number;
-  /** It was admitted here; else it was executed before. */
-  readonly admitted: boolean;
+  /** How it was admitted here; else it was executed before. */
+  readonly admitted: 'as it is' | 'empty' | null;
   readonly commitMicros: bigint | null;
 }
 
@@ -101,6 +101,8 @@ export class ApplyIntake {
   #untilPassed = false;
   /** Told when they become part of the prefix. */
   #watched: ReadonlySet<string> = new Set();
+  /** Those of them that are to be skipped. */
+  #skipped: ReadonlySet<string> = new Set();
   #committed: string[] = [];
   #found: string[] = [];
   #missing: string[] = [];
@@ -139,19 +141,20 @@ export class ApplyIntake {
 
   #watch({ approved, skipped, until }: TargetControl): void {
     this.#untilId = untilTransaction(this.#around.kind, until);
-    this.#untilPassed = this.#untilId !== null && this.isPassed(this.#untilId);
+    this.#untilPassed = this.#untilId !== null && this.#isUntilPassed(this.#untilId);
     const before = this.#watched;
-    this.#watched = new Set([...approved, ...skipped.map(({ id }) => id)]);
+    this.#skipped = new Set(skipped.map(({ id }) => id));
+    this.#watched = new Set([...approved, ...this.#skipped]);
     for (const id of this.#watched) if (!before.has(id) && this.#isExecuted(id)) this.#found.push(id);
   }
 
   /** True as long as nothing more is admitted. What was admitted and has not started is taken back, and does not count. */
   lateness({ until, about }: LatenessQuestion): Lateness {
     this.takeBack();
-    const isPassed = (id: string): boolean => this.isPassed(parseTransactionIdText(id));
-    const untilPassed =
-      until !== null && (until.is === 'time' ? this.#isTimePassed(until.ms) : isPassed(until.id));
-    return { passed: about.filter(isPassed), untilPassed };
+    const passed = about.filter((id) => this.isPassed(parseTransactionIdText(id)));
+    if (until?.is === 'time') return { passed, untilPassed: this.#isTimePassed(until.ms) };
+    const named = untilTransaction(this.#around.kind, until);
+    return { passed, untilPassed: named !== null && this.#isUntilPassed(named) };
   }
 
   #isExecuted(text: string): boolean {
@@ -208,6 +211,11 @@ export class ApplyIntake {
     return this.#passed.some((passed) => transactionIdText(passed.id) === text);
   }
 
+  /** Also by one behind it: the name may be a number that was never used, or a place inside a transaction. */
+  #isUntilPassed(named: TransactionId): boolean {
+    return this.#isExecuted(transactionIdText(named)) || this.#passed.some(({ id }) => reaches(id, named));
+  }
+
   /** Something that the source committed at or after `ms` is. */
   #isTimePassed(ms: number): boolean {
     const micros = BigInt(ms) * 1000n;
@@ -230,7 +238,7 @@ export class ApplyIntake {
           return 'slice';
         case 'executed':
           this.#schedule(this.#units.close());
-          this.#pass(next.id, false, next.commitMicros);
+          this.#pass(next.id, null, next.commitMicros);
           if (this.#passed.length % PASSED_MAX === 0) this.advance();
           break;
         case 'transaction':
@@ -266,7 +274,7 @@ export class ApplyIntake {
     this.#gate = OPEN;
     const skip = verdict.is === 'skip' ? verdict.reason : null;
     this.#schedule(this.#units.add(transaction.skip === skip ? transaction : { ...transaction, skip }));
-    this.#pass(transaction.id, true, transaction.commitMicros);
+    this.#pass(transaction.id, skip === null ? 'as it is' : 'empty', transaction.commitMicros);
     return true;
   }
 
@@ -275,7 +283,7 @@ export class ApplyIntake {
   }
 
   /** The last transaction stands in the last unit, or in the one that is still open. */
-  #pass(id: TransactionId, admitted: boolean, commitMicros: bigint | null): void {
+  #pass(id: TransactionId, admitted: Passed['admitted'], commitMicros: bigint | null): void {
     const after = this.#scheduled + (this.#units.waiting > 0 ? 1 : 0);
     this.#passed.push({ id, after, admitted, commitMicros });
     if (this.#untilId !== null && reaches(id, this.#untilId)) this.#untilPassed = true;
@@ -289,7 +297,7 @@ export class ApplyIntake {
     this.#scheduled -= units.length;
     const cut = this.#passed.findIndex(({ after }) => after > this.#scheduled);
     const returned: Returned[] = this.#passed.splice(cut).map(({ id, admitted, commitMicros }) => {
-      if (!admitted) return { is: 'executed', id, commitMicros };
+      if (admitted === null) return { is: 'executed', id, commitMicros };
       return { is: 'transaction', transaction: back.shift()! };
     });
     if (this.#slot !== null) returned.push({ is: 'transaction', transaction: this.#slot });
@@ -306,15 +314,18 @@ export class ApplyIntake {
       this.prefix.add(id);
       if (commitMicros !== null && commitMicros > (this.#prefixMicros ?? 0n))
         this.#prefixMicros = commitMicros;
-      if (admitted && this.#watched.size > 0) this.#notice(transactionIdText(id));
+      if (admitted !== null && this.#watched.size > 0) this.#notice(transactionIdText(id), admitted);
       count += 1;
     }
     this.#passed.splice(0, count);
     return count;
   }
 
-  #notice(id: string): void {
-    if (this.#watched.has(id)) this.#committed.push(id);
+  /** A wish to skip may have come when it was in flight as it is: then it is only found executed. */
+  #notice(id: string, admitted: 'as it is' | 'empty'): void {
+    if (!this.#watched.has(id)) return;
+    const asWished = admitted === 'empty' || !this.#skipped.has(id);
+    (asWished ? this.#committed : this.#found).push(id);
   }
 
   /** What became of watched ids since the last call; null: nothing. */

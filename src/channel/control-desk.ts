@@ -19,6 +19,7 @@ import type { Logger } from '../base/runtime.ts';
 import type { AuditEntry, AuditLog } from './audit-log.ts';
 import type { Channel } from './channel.ts';
 import {
+  type ControlDocument,
   cameTooLate,
   channelWishes,
   PENDING_MAX,
@@ -189,8 +190,8 @@ export class ControlDesk {
     const pause = request.do === 'pause';
     const changed = channelWishes(store.document, channel.name).readerPaused !== pause;
     if (changed) {
-      this.#audit(request, channel.name, { part: 'reader' });
-      store.write(withChannel(store.document, channel.name, { readerPaused: pause }));
+      const document = withChannel(store.document, channel.name, { readerPaused: pause });
+      this.#writeDown(request, channel.name, { part: 'reader' }, document);
       channel.governReader();
     }
     const restarted = !pause && channel.readerStopped;
@@ -350,8 +351,8 @@ export class ControlDesk {
       }
       // The wishes as they are now: an applier may have told what became of some meanwhile.
       const wanted = typeof change === 'function' ? change(this.#wishes(placed), certain) : change;
-      this.#audit(request, channel.name, { target, ...facts });
-      store.write(withTarget(store.document, channel.name, target, wanted));
+      const document = withTarget(store.document, channel.name, target, wanted);
+      this.#writeDown(request, channel.name, { target, ...facts }, document);
     } catch (error) {
       await channel.govern(index);
       throw error;
@@ -379,9 +380,33 @@ export class ControlDesk {
     }
   }
 
-  #audit({ do: verb, by }: DeskRequest, channel: string, facts: AuditEntry): void {
-    const { audit, log } = this.#options;
+  /** Audit log, then document. Throws when either cannot be written: nothing is changed then, and the audit log says so if it can. */
+  #writeDown(
+    { do: verb, by }: DeskRequest,
+    channel: string,
+    facts: AuditEntry,
+    document: ControlDocument,
+  ): void {
+    const { store, audit, log } = this.#options;
     audit.append({ verb, channel, ...facts, by });
+    try {
+      store.write(document);
+    } catch (error) {
+      const { code, message } = toPlain(error);
+      try {
+        audit.append({ verb, channel, ...facts, by, outcome: 'not done', code });
+      } catch {
+        // The disk that refused the document may refuse this line too: the log still says it.
+      }
+      log.error('what an operator said could not be written down: it is not done', {
+        verb,
+        channel,
+        ...facts,
+        code,
+        cause: message,
+      });
+      throw error;
+    }
     log.info('an operator has spoken', { verb, channel, ...facts });
   }
 

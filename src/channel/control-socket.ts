@@ -18,7 +18,7 @@ const SOCKET_PATH_BYTES_MAX = process.platform === 'linux' ? 107 : 103;
 const REQUEST_BYTES_MAX = 64 * 1024;
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const CONNECTIONS_MAX = 32;
-/** A client that sends nothing is let go. */
+/** A client that sends nothing and waits for nothing is let go. */
 const IDLE_MS = 60_000;
 
 export type ControlHandler = (request: ControlRequest) => Promise<unknown>;
@@ -45,19 +45,25 @@ export class ControlServer {
   readonly #server: Server;
   readonly #path: string;
   readonly #clients = new Set<Socket>();
+  readonly #idleMs: number;
 
-  private constructor(server: Server, path: string) {
+  private constructor(server: Server, path: string, idleMs: number) {
     this.#server = server;
     this.#path = path;
+    this.#idleMs = idleMs;
   }
 
   /** The caller holds the run lock: a socket file that is there is a dead process's and is replaced. */
-  static async listen(dataDir: string, handler: ControlHandler): Promise<ControlServer> {
+  static async listen(
+    dataDir: string,
+    handler: ControlHandler,
+    { idleMs = IDLE_MS }: { readonly idleMs?: number } = {},
+  ): Promise<ControlServer> {
     const path = controlSocketPath(dataDir);
     unlinkIfThere(path);
     const server = createServer();
     server.maxConnections = CONNECTIONS_MAX;
-    const control = new ControlServer(server, path);
+    const control = new ControlServer(server, path, idleMs);
     server.on('connection', (socket) => control.#serve(socket, handler));
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => {
@@ -73,11 +79,17 @@ export class ControlServer {
     this.#clients.add(socket);
     socket.on('close', () => this.#clients.delete(socket));
     socket.on('error', () => socket.destroy());
-    socket.setTimeout(IDLE_MS, () => socket.destroy());
+    socket.setTimeout(this.#idleMs, () => socket.destroy());
     let answered = Promise.resolve();
+    let waiting = 0;
     readLines(socket, REQUEST_BYTES_MAX, (line) => {
+      // What is carried out is answered, however long it takes: a client that is cut off would be told that it is lost.
+      waiting += 1;
+      socket.setTimeout(0);
       answered = answered.then(async () => {
         const answer = await answerTo(line, handler);
+        waiting -= 1;
+        if (waiting === 0) socket.setTimeout(this.#idleMs);
         if (socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
       });
     });

@@ -5,7 +5,7 @@
  *
  * A full disk does not lose anything at once: receiving stops, and goes on as room comes free. But nothing comes free before
  * the delay is over, and a source that has deleted its binary logs by then cannot be gone on from. So it is said beforehand:
- * `check` and `millrace delay` refuse such a delay, `start` and the status warn of it.
+ * `check`, `millrace delay` and `millrace reload` refuse such a delay, `start` and the status warn of it.
  */
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';

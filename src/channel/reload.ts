@@ -39,7 +39,10 @@ export class Reload {
     this.#around = around;
   }
 
-  /** One after the other. Throws what is wrong with the file, or NOT_POSSIBLE with what cannot change; nothing has changed then. */
+  /**
+   * One after the other. Throws what is wrong with the file, NOT_POSSIBLE with what cannot change, or DISK_FULL with a delay that the
+   * disk does not hold; nothing has changed then.
+   */
   async run(by: Caller | null): Promise<ReloadAnswer> {
     const { audit, log, readAgain, setLogLevel, channels } = this.#around;
     const read = readAgain();
@@ -47,6 +50,7 @@ export class Reload {
     const lines = changes.map((change) => changeLine(change));
     const fixed = changes.filter(({ live }) => !live);
     if (fixed.length > 0) throw needsRestart(fixed.map((change) => changeLine(change)));
+    requireRoom(channels, this.#config, read);
     for (const warning of read.warnings) log.warn('configuration warning', { warning });
     if (changes.length === 0)
       return { done: 'reload', changes: [], message: `${read.file} says nothing new` };
@@ -78,6 +82,25 @@ export class Reload {
       log.error('configuration not reloaded', { code, cause: message, hint });
     }
   }
+}
+
+/** Of the delays that grow: one that was there at the start is warned of, and neither keeps other changes out nor a shorter one. */
+function requireRoom(channels: readonly Channel[], before: Config, after: Config): void {
+  const tooLong: string[] = [];
+  for (const channel of channels) {
+    const [old, now] = [before, after].map(({ channels }) =>
+      channels.find(({ name }) => name === channel.name),
+    );
+    for (const { name, delayMs } of now?.targets ?? []) {
+      const was = old?.targets.find((target) => target.name === name)?.delayMs ?? 0;
+      const line = delayMs > was ? channel.tooLong(delayMs) : null;
+      if (line !== null) tooLong.push(`${channel.name}.${name}: ${line}`);
+    }
+  }
+  if (tooLong.length === 0) return;
+  throw new MillraceError('DISK_FULL', `nothing is reloaded: ${tooLong.join('; ')}`, {
+    hint: 'Put data_dir on a larger disk, or write a shorter delay.',
+  });
 }
 
 function remarksOn(channel: Channel, taken: readonly boolean[]): string[] {

@@ -13,7 +13,16 @@ import { LATER_VERBS, VERBS } from './verbs.ts';
 
 /** Runs the verb in process.argv and ends the process. */
 export async function main(): Promise<void> {
+  withoutEnvironment(process.report);
   process.exitCode = await runCommandLine(process.argv.slice(2), processTerminal());
+}
+
+/**
+ * A diagnostic report, which whoever starts Node may ask for, holds the environment, and that holds passwords. Node before 22.13 cannot
+ * leave it out.
+ */
+export function withoutEnvironment(report: object | undefined): void {
+  if (report !== undefined && 'excludeEnv' in report) Object.assign(report, { excludeEnv: true });
 }
 
 export async function runCommandLine(argv: readonly string[], terminal: Terminal): Promise<ExitCode> {

@@ -26,10 +26,11 @@ export function changeLine({ path, from, to }: ConfigChange): string {
 export function diffConfigs(before: Config, after: Config): ConfigChange[] {
   const [old, now] = [leavesOf(before), leavesOf(after)];
   const changes: ConfigChange[] = [];
-  for (const path of new Set([...old.keys(), ...now.keys()])) {
-    const [from, to] = [old.get(path), now.get(path)];
+  for (const key of new Set([...old.keys(), ...now.keys()])) {
+    const [from, to] = [old.get(key), now.get(key)];
     if (from !== undefined && to !== undefined && from.compared === to.compared) continue;
-    const live = (from ?? to)!.live && from !== undefined && to !== undefined;
+    const { path, live: mayChange } = (from ?? to)!;
+    const live = mayChange && from !== undefined && to !== undefined;
     const shown = from?.text === to?.text ? ['(as it was)', '(changed)'] : [from?.text, to?.text];
     changes.push({ path, from: shown[0] ?? '(not there)', to: shown[1] ?? '(not there)', live });
   }
@@ -51,6 +52,8 @@ export function inOrderOf(before: Config, after: Config): Config {
 }
 
 interface Leaf {
+  /** As it is shown. Two leaves may have the same one: names have dots. */
+  readonly path: string;
   readonly compared: string;
   readonly text: string;
   readonly live: boolean;
@@ -59,46 +62,57 @@ interface Leaf {
 /** Not settings: how the file was named, and what was remarked about it. */
 const NO_SETTINGS = new Set(['file', 'warnings']);
 
-function leavesOf(config: Config): Map<string, Leaf> {
-  const leaves = new Map<string, Leaf>();
+/** By whose key it is, and where it stands there. */
+type Leaves = Map<string, Leaf>;
+
+/** The names of what the keys belong to: none, a channel, or a channel and a target. */
+type Owner = readonly string[];
+
+function leavesOf(config: Config): Leaves {
+  const leaves: Leaves = new Map();
   for (const [key, value] of Object.entries(config)) {
     if (key === 'channels') for (const channel of config.channels) gatherChannel(channel, leaves);
-    else if (!NO_SETTINGS.has(key)) gather(value, [key], leaves, isLiveSetting);
+    else if (!NO_SETTINGS.has(key)) gather(value, [], [key], leaves, isLiveSetting);
   }
   return leaves;
 }
 
-function isLiveSetting(path: readonly string[]): boolean {
-  return path.join('.') === 'log.level';
+function isLiveSetting(keys: readonly string[]): boolean {
+  return keys.join('.') === 'log.level';
 }
 
-function gatherChannel({ targets, name, ...channel }: ChannelConfig, into: Map<string, Leaf>): void {
+function gatherChannel({ targets, name, ...channel }: ChannelConfig, into: Leaves): void {
   // A channel or target that comes or goes is one line, not one for each of its keys.
-  into.set(name, { compared: 'channel', text: 'a channel', live: false });
-  const isLive = (path: readonly string[]): boolean => path.slice(1).join('.') === 'relayLog.retentionMs';
-  gather(channel, [name], into, isLive);
+  put(into, [name], [], { compared: 'channel', text: 'a channel', live: false });
+  gather(channel, [name], [], into, (keys) => keys.join('.') === 'relayLog.retentionMs');
   for (const target of targets) gatherTarget(target, name, into);
 }
 
 const LIVE_OF_TARGET = new Set(['delayMs', 'rules', 'guards']);
 
-function gatherTarget({ name, ...target }: TargetConfig, channel: string, into: Map<string, Leaf>): void {
-  into.set(`${channel}.${name}`, { compared: 'target', text: 'a target', live: false });
-  gather(target, [channel, name], into, (path) => LIVE_OF_TARGET.has(path[2] ?? ''));
+function gatherTarget({ name, ...target }: TargetConfig, channel: string, into: Leaves): void {
+  put(into, [channel, name], [], { compared: 'target', text: 'a target', live: false });
+  gather(target, [channel, name], [], into, ([first = '']) => LIVE_OF_TARGET.has(first));
 }
 
 function gather(
   value: unknown,
-  path: readonly string[],
-  into: Map<string, Leaf>,
-  isLive: (path: readonly string[]) => boolean,
+  owner: Owner,
+  keys: readonly string[],
+  into: Leaves,
+  isLive: (keys: readonly string[]) => boolean,
 ): void {
   if (typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Secret)) {
-    for (const [key, part] of Object.entries(value)) gather(part, [...path, key], into, isLive);
+    for (const [key, part] of Object.entries(value)) gather(part, owner, [...keys, key], into, isLive);
     return;
   }
   const compared = value instanceof Secret ? value.reveal() : (JSON.stringify(value) ?? 'undefined');
-  into.set(pathText(path), { compared, text: valueText(value, path.at(-1)!), live: isLive(path) });
+  put(into, owner, keys, { compared, text: valueText(value, keys.at(-1)!), live: isLive(keys) });
+}
+
+function put(into: Leaves, owner: Owner, keys: readonly string[], leaf: Omit<Leaf, 'path'>): void {
+  const path = [...owner, ...(keys.length === 0 ? [] : [keysText(keys)])].join('.');
+  into.set(JSON.stringify([owner, keys]), { path, ...leaf });
 }
 
 /** Where the file's words are not the ones of the parsed configuration. */
@@ -116,8 +130,8 @@ const WORDS: Readonly<Record<string, string>> = {
 /** Levels of the parsed configuration that the file does not have. */
 const FOLDED = new Set(['rules', 'endpoint']);
 
-function pathText(path: readonly string[]): string {
-  const words = path
+function keysText(keys: readonly string[]): string {
+  const words = keys
     .filter((key) => !FOLDED.has(key))
     // `guards.guards`: the file has one level there.
     .filter((key, index, all) => !(key === 'guards' && index < all.length - 1));

@@ -17,6 +17,9 @@ export interface PathProblem {
 /** Files and folders that Millrace keeps in data_dir: no channel may claim them as its relay log's folder. */
 const RESERVED_NAMES = /^(identity|millrace\..*)$/i;
 
+/** What `pause` and `resume` take for the channel's reader, and not for a target. */
+const READER = 'reader';
+
 export function crossChecks(config: RawConfig): PathProblem[] {
   const problems: PathProblem[] = [];
   const wrong = (path: ConfigPath, message: string): void => {
@@ -82,6 +85,12 @@ function checkChannel(channel: RawChannel, path: ConfigPath, wrong: Report): voi
       wrong([...targetPath, 'name'], `targets[${sameName}] has the same name; targets need different names`);
     }
     names.set(target.name, index);
+    if (target.name === READER) {
+      wrong(
+        [...targetPath, 'name'],
+        `${READER} means the channel's reader in millrace pause and millrace resume; choose another name`,
+      );
+    }
     if (target.coalesce > 1 && target.progress !== 'table') {
       wrong(
         [...targetPath, 'coalesce'],

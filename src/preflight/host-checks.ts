@@ -10,7 +10,7 @@ import type { Findings } from './finding.ts';
 import { shellRemedy, shellWord, yamlRemedy } from './remedy.ts';
 import type { ServerSurvey } from './server-survey.ts';
 
-/** Delays and lags are differences of clocks. */
+/** Neither lag nor delay goes by a wall clock; people who read two logs side by side do. */
 const CLOCK_DIFF_MS_MAX = 1_000;
 const HOUR_MS = 3_600_000;
 
@@ -126,7 +126,7 @@ function retentionThatFits({ retentionMs }: RelayLogConfig, fitsMs: number): num
 }
 
 /** Of every server that answered. */
-export function checkClock(found: Findings, server: ServerSurvey, delayed: boolean): void {
+export function checkClock(found: Findings, server: ServerSurvey): void {
   const { clockDiffMs, clockErrorMs } = server;
   if (clockDiffMs === null) {
     found.skipped('clock', 'the server does not tell fractions of a second');
@@ -139,10 +139,17 @@ export function checkClock(found: Findings, server: ServerSurvey, delayed: boole
     return;
   }
   const direction = clockDiffMs > 0 ? 'ahead of' : 'behind';
-  const effect = delayed ? 'lag and delay are told and kept' : 'lag is told';
-  found.warning('clock', `its clock is ${seconds} s ${direction} ours: ${effect} wrong by so much`, {
-    remedy: shellRemedy('host', 'and on the server: one of the two is wrong', 'timedatectl set-ntp true'),
-  });
+  const effect =
+    server.on === 'source'
+      ? 'a time that `until` and `find` are given is the source’s, one in our log is ours'
+      : 'its log and ours tell one moment as two';
+  found.warning(
+    'clock',
+    `its clock is ${seconds} s ${direction} ours: ${effect}. Lag and delay go by neither`,
+    {
+      remedy: shellRemedy('host', 'and on the server: one of the two is wrong', 'timedatectl set-ntp true'),
+    },
+  );
 }
 
 function sizeText(bytes: number): string {

@@ -136,7 +136,7 @@ function sourceFindings(facts: ChannelFacts): Finding[] {
   checkSource(found, facts, source.is);
   checkStartKind(found, facts, source.is);
   checkSourceTables(found, source.is);
-  checkClock(found, source.is, isDelayed(config));
+  checkClock(found, source.is);
   return found.all;
 }
 
@@ -156,7 +156,7 @@ function targetFindings(facts: ChannelFacts, surveyedTarget: SurveyedTarget): Fi
     checkSettings(found, target);
     checkTargetSchemas(found, target);
   }
-  checkClock(found, survey.is, isDelayed(facts.config));
+  checkClock(found, survey.is);
   return found.all;
 }
 
@@ -165,8 +165,4 @@ function hostFindings(facts: ChannelFacts): Finding[] {
   checkRelayLog(found, facts);
   checkDisk(found, facts);
   return found.all;
-}
-
-function isDelayed(config: ChannelConfig): boolean {
-  return config.targets.some(({ delayMs }) => delayMs > 0);
 }

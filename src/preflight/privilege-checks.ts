@@ -6,6 +6,12 @@ import { GtidSet } from '../binlog/gtid-set.ts';
 import { quoteIdentifier } from '../target/session-context.ts';
 import type { TargetFactsOf } from './channel-facts.ts';
 import type { Findings, Remedy } from './finding.ts';
+import {
+  binlogFormatPrivilege,
+  readOnlyBypassPrivilege,
+  rowEventsPrivilege,
+  sessionSettingsPrivilege,
+} from './privilege-names.ts';
 import { isDenied, proofOf } from './probe-session.ts';
 import { grantRemedy, grantStatement, setRemedy, sqlRemedy, unloggedRemedy } from './remedy.ts';
 import { isOn } from './server-survey.ts';
@@ -47,27 +53,28 @@ export function checkPrivileges(found: Findings, facts: TargetFactsOf): void {
 
 function checkReadOnly(found: Findings, target: TargetSurvey): void {
   const { variables, writable, grants } = target;
-  const bypass = bypassPrivilege(target);
+  const bypass = readOnlyBypassPrivilege(target);
   const mayBypass = grants?.hasGlobal(bypass) === true || grants?.hasGlobal('SUPER') === true;
-  if (isOn(variables.get('super_read_only'))) {
+  const setting = readOnlySetting(variables);
+  const forAll = READ_ONLY_FOR_ALL.get(setting);
+  if (forAll !== undefined) {
     // read_only stays as it is: applications are kept out, the account is let in.
-    const statements = ['SET GLOBAL super_read_only = OFF'];
-    const remedy = mayBypass ? sqlRemedy(target, statements) : withGrant(target, statements, bypass);
-    found.error('read_only', 'TARGET_READ_ONLY', 'the target is read-only (super_read_only=ON)', {
+    const remedy = mayBypass ? sqlRemedy(target, [forAll]) : withGrant(target, [forAll], bypass);
+    found.error('read_only', 'TARGET_READ_ONLY', `the target is read-only (${setting})`, {
       remedy,
       advice: 'Or point Millrace at the writable node; it goes on by itself.',
     });
     return;
   }
-  if (!isOn(variables.get('read_only'))) {
+  if (setting === 'read_only=OFF') {
     found.ok('read_only', 'OFF');
   } else if (writable.ok) {
-    found.ok('read_only', 'ON, and the account may write all the same');
+    found.ok('read_only', `${setting}, and the account may write all the same`);
   } else {
     found.error(
       'read_only',
       'TARGET_READ_ONLY',
-      'the target is read-only (read_only=ON), also for the account',
+      `the target is read-only (${setting}), also for the account`,
       {
         remedy: grantRemedy(target, [bypass]),
         advice:
@@ -77,19 +84,26 @@ function checkReadOnly(found: Findings, target: TargetSurvey): void {
   }
 }
 
+/** What keeps everybody out, whatever an account may, and how it is taken back. */
+const READ_ONLY_FOR_ALL: ReadonlyMap<string, string> = new Map([
+  ['super_read_only=ON', 'SET GLOBAL super_read_only = OFF'],
+  ['read_only=NO_LOCK_NO_ADMIN', 'SET GLOBAL read_only = ON'],
+]);
+
+/** MariaDB's read_only has more values than two: whatever is not OFF keeps somebody out. */
+function readOnlySetting(variables: ReadonlyMap<string, string>): string {
+  if (isOn(variables.get('super_read_only'))) return 'super_read_only=ON';
+  const value = variables.get('read_only')?.toUpperCase() ?? 'OFF';
+  return `read_only=${{ '0': 'OFF', '1': 'ON' }[value] ?? value}`;
+}
+
 function withGrant(target: TargetSurvey, statements: readonly string[], privilege: string): Remedy {
   const grant = grantRemedy(target, [privilege]);
   return { ...grant, text: `${sqlRemedy(target, statements).text}\n${grant.text}` };
 }
 
-/** Lets an account write while read_only is ON. */
-function bypassPrivilege({ flavour, versionNumber }: TargetSurvey): string {
-  if (flavour === 'mariadb') return versionNumber >= 100500 ? 'READ_ONLY ADMIN' : 'SUPER';
-  return versionNumber >= 80000 ? 'CONNECTION_ADMIN' : 'SUPER';
-}
-
 function checkRowEvents(found: Findings, target: TargetSurvey): void {
-  const { rowEvents, flavour, versionNumber } = target;
+  const { rowEvents } = target;
   if (rowEvents.ok) {
     found.ok('row_events', 'may send row events (BINLOG)');
     return;
@@ -98,18 +112,8 @@ function checkRowEvents(found: Findings, target: TargetSurvey): void {
     found.warning('row_events', `BINLOG could not be tried: ${rowEvents.message}`);
     return;
   }
-  const privilege =
-    flavour === 'mysql'
-      ? versionNumber >= 80018
-        ? 'REPLICATION_APPLIER'
-        : versionNumber >= 80000
-          ? 'BINLOG_ADMIN'
-          : 'SUPER'
-      : versionNumber >= 100500
-        ? 'BINLOG REPLAY'
-        : 'SUPER';
   found.error('row_events', 'PRIVILEGE_MISSING', rowEvents.message, {
-    remedy: grantRemedy(target, [privilege]),
+    remedy: grantRemedy(target, [rowEventsPrivilege(target)]),
   });
 }
 
@@ -188,7 +192,7 @@ function checkProgressTable(found: Findings, { target, way }: TargetFactsOf): vo
 
 function checkSessionSettings(found: Findings, target: TargetSurvey): void {
   const denied = [...target.sessionSettings].filter(([, attempt]) => isDenied(attempt)).map(([name]) => name);
-  const privilege = target.flavour === 'mysql' ? 'SESSION_VARIABLES_ADMIN' : 'BINLOG REPLAY';
+  const privilege = sessionSettingsPrivilege(target);
   // Every apply session sets these two at its beginning, where the server's default is in the way.
   for (const [name, value] of [
     ['binlog_format', "'ROW'"],
@@ -202,7 +206,7 @@ function checkSessionSettings(found: Findings, target: TargetSurvey): void {
       `the account may not set ${name}, which is ${now} on the target`,
       {
         remedy: setRemedy(target, [name, value]),
-        advice: `Or GRANT ${target.flavour === 'mysql' ? privilege : 'BINLOG ADMIN'} to the account.`,
+        advice: `Or GRANT ${binlogFormatPrivilege(target)} to the account.`,
       },
     );
     return;

@@ -4,6 +4,7 @@
 import { quoteIdentifier } from '../target/session-context.ts';
 import type { TargetFactsOf } from './channel-facts.ts';
 import type { Findings } from './finding.ts';
+import { definerPrivileges } from './privilege-names.ts';
 import { grantRemedy, lastingAdvice, setRemedy, sqlRemedy } from './remedy.ts';
 import type { SchemaSurvey, TableName } from './schema-survey.ts';
 import { isOn } from './server-survey.ts';
@@ -12,8 +13,6 @@ import type { SourceSurvey } from './source-survey.ts';
 /** Names in a message; statements in a remedy. */
 const SHOWN_MAX = 5;
 const STATEMENTS_MAX = 20;
-/** SET_ANY_DEFINER takes the place of SET_USER_ID. */
-const ANY_DEFINER_SINCE = 80200;
 
 export function checkSourceTables(found: Findings, source: SourceSurvey): void {
   const { schemas } = source;
@@ -73,10 +72,7 @@ export function checkTargetSchemas(found: Findings, facts: TargetFactsOf): void 
   if (schemas === null) return;
   checkTargetTables(found, facts, schemas);
   checkEvents(found, facts, schemas);
-  const { triggers } = schemas;
-  if (triggers !== null) {
-    found.ok('triggers', triggers.length === 0 ? 'none' : `${triggers.length}; row events fire none of them`);
-  }
+  checkTriggers(found, facts, schemas);
   checkDefiners(found, facts, schemas);
   checkFunctions(found, facts, schemas);
 }
@@ -135,17 +131,56 @@ function checkEvents(found: Findings, { target }: TargetFactsOf, schemas: Schema
   );
 }
 
+/**
+ * MySQL never fires a trigger for a row event. MariaDB asks slave_run_triggers_for_rbr, for BINLOG as for its own replica: with YES and
+ * LOGGING the triggers of a table fire that had none on the source, with ENFORCE all. It is global, so no session of ours can say no.
+ */
+function checkTriggers(
+  found: Findings,
+  { target, source, config }: TargetFactsOf,
+  schemas: SchemaSurvey,
+): void {
+  const { triggers } = schemas;
+  const fires = (target.variables.get('slave_run_triggers_for_rbr') ?? 'NO').toUpperCase();
+  if (fires === 'NO') {
+    if (triggers === null) found.skipped('triggers', TOO_LONG);
+    else found.ok('triggers', triggers.length === 0 ? 'none' : `${triggers.length}; row events fire none`);
+    return;
+  }
+  const setting = `slave_run_triggers_for_rbr=${fires}`;
+  const mending = {
+    remedy: setRemedy(target, ['slave_run_triggers_for_rbr', "'NO'"]),
+    advice: lastingAdvice(target),
+  };
+  const renamed = new Map(config.rules.rewriteDb.map(({ from, to }) => [from, to]));
+  const theirs = new Set(
+    (source?.schemas?.triggers ?? []).map(({ schema, table }) => `${renamed.get(schema) ?? schema}.${table}`),
+  );
+  const fired = (triggers ?? []).filter(
+    ({ schema, table }) => fires === 'ENFORCE' || !theirs.has(`${schema}.${table}`),
+  );
+  if (fired.length > 0) {
+    found.error(
+      'triggers',
+      'TARGET_CONFIG',
+      `${setting} on the target: row events fire ${listed(fired)}, and what these write the source has not written`,
+      mending,
+    );
+  } else {
+    found.warning(
+      'triggers',
+      `${setting} on the target: row events fire the triggers of tables that have none on the source`,
+      mending,
+    );
+  }
+}
+
 function checkDefiners(found: Findings, { target }: TargetFactsOf, schemas: SchemaSurvey): void {
-  const { grants, flavour, versionNumber, account } = target;
+  const { grants, flavour, account } = target;
   if (grants === null || schemas.definers === null) return;
   const own = `${account.user}@${account.host}`;
   const others = schemas.definers.filter((definer) => definer !== own);
-  const wanted =
-    flavour === 'mariadb'
-      ? ['SET USER']
-      : versionNumber >= ANY_DEFINER_SINCE
-        ? ['SET_ANY_DEFINER', 'ALLOW_NONEXISTENT_DEFINER']
-        : ['SET_USER_ID'];
+  const wanted = definerPrivileges(target);
   const missing = grants.hasGlobal('SUPER') ? [] : wanted.filter((privilege) => !grants.hasGlobal(privilege));
   if (others.length === 0) {
     found.ok('definers', 'no views, triggers, routines or events of others');

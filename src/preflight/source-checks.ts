@@ -9,6 +9,7 @@ import { sourceProblems } from '../reader/source-facts.ts';
 import { peerName } from '../wire/wire-error.ts';
 import { type ChannelFacts, sourcePath } from './channel-facts.ts';
 import type { Findings, Mending } from './finding.ts';
+import { binlogMonitorPrivilege, replicaMonitorPrivilege } from './privilege-names.ts';
 import { isDenied } from './probe-session.ts';
 import {
   grantRemedy,
@@ -27,6 +28,7 @@ const DAY_SECONDS = 86_400;
 
 export function checkSource(found: Findings, facts: ChannelFacts, source: SourceSurvey): void {
   checkBinaryLog(found, facts, source);
+  checkLeftOut(found, source);
   checkRowImage(found, source);
   checkGtidMode(found, facts, source);
   checkRegistration(found, source);
@@ -76,6 +78,57 @@ function mendingOf(about: string, source: SourceSurvey): Mending {
         advice:
           'Then restart it. Or, when data_dir/identity was copied from another Millrace, remove that file.',
       };
+  }
+}
+
+/** What the source executes and does not write down is never seen here, and nothing tells that it is missing. */
+function checkLeftOut(found: Findings, source: SourceSurvey): void {
+  const { facts, binlogFilters, nativeChannels, variables } = source;
+  if (!facts.logBin) return;
+  if (binlogFilters === null) {
+    found.skipped(
+      'binlog_filters',
+      `${binlogMonitorPrivilege(source)} is not granted: whether the binary log has every database is not known`,
+    );
+  } else {
+    const options = Object.entries({
+      binlog_do_db: binlogFilters.doDb,
+      binlog_ignore_db: binlogFilters.ignoreDb,
+    })
+      .filter(([, databases]) => databases !== '')
+      .map(([option, databases]) => `${option}=${databases}`);
+    if (options.length === 0) found.ok('binlog_filters', 'none: the binary log has every database');
+    else {
+      found.warning(
+        'binlog_filters',
+        `${options.join(' and ')}: the source leaves other changes out of its binary log, and no target gets them`,
+        {
+          advice:
+            'Take binlog_do_db and binlog_ignore_db out of the option file of the source and restart it; leave out with filters of the target instead. What was left out until then is missing on the target: copy it.',
+        },
+      );
+    }
+  }
+
+  const name = variables.has('log_replica_updates') ? 'log_replica_updates' : 'log_slave_updates';
+  if (isOn(variables.get(name) ?? 'ON')) {
+    found.ok(name, 'ON: the binary log has what the source receives as a replica');
+  } else if (nativeChannels === null) {
+    found.skipped(
+      name,
+      `OFF, and ${replicaMonitorPrivilege(source)} is not granted: whether the source is a replica itself is not known`,
+    );
+  } else if (nativeChannels.length === 0) {
+    found.ok(name, 'OFF, and the source is no replica');
+  } else {
+    found.warning(
+      name,
+      `${name}=OFF, and the source is a replica itself: what it receives is not in its binary log, and no target gets it`,
+      {
+        remedy: optionFileRemedy(source, [`${name} = ON`]),
+        advice: 'Then restart it. Or replicate from the server that it receives from.',
+      },
+    );
   }
 }
 
@@ -148,7 +201,7 @@ function checkRegistration(found: Findings, source: SourceSurvey): void {
   } else if (source.facts.logBin && source.serverId !== 0) {
     found.warning('replication_privilege', `registering as a replica failed: ${registration.message}`);
   }
-  const monitor = source.flavour === 'mysql' ? 'REPLICATION CLIENT' : 'BINLOG MONITOR';
+  const monitor = binlogMonitorPrivilege(source);
   if (source.binaryLogs !== null) {
     found.ok('monitor_privilege', 'may list the binary logs');
   } else if (source.facts.logBin) {
@@ -262,10 +315,22 @@ function checkExpiry(found: Findings, { config }: ChannelFacts, source: SourceSu
       ? `less than the delay of ${formatDuration(delayMs)}: a relay log that is lost could not be fetched again`
       : `less than relay_log.retention, ${formatDuration(retentionMs)}: after so long an outage, or a loss of data_dir, transactions are missing`;
   const wanted = Math.ceil(neededMs / 1000) + DAY_SECONDS;
-  const remedy = source.variables.has('binlog_expire_logs_seconds')
-    ? setRemedy(source, ['binlog_expire_logs_seconds', String(wanted)])
-    : setRemedy(source, ['expire_logs_days', String(Math.min(99, Math.ceil(wanted / DAY_SECONDS)))]);
+  const remedy = setRemedy(source, ...expirySettings(source, wanted));
   found.warning('binlog_expiry', `${kept}, ${why}`, { remedy, advice: lastingAdvice(source) });
+}
+
+function expirySettings(
+  { variables, flavour }: SourceSurvey,
+  seconds: number,
+): (readonly [string, string])[] {
+  const days = String(Math.min(99, Math.ceil(seconds / DAY_SECONDS)));
+  if (!variables.has('binlog_expire_logs_seconds')) return [['expire_logs_days', days]];
+  // MySQL 8.0 has both, and refuses one while the other is set (3683); for MariaDB they are one.
+  const byDays = flavour === 'mysql' && Number(variables.get('expire_logs_days') ?? 0) > 0;
+  return [
+    ...(byDays ? [['expire_logs_days', '0'] as const] : []),
+    ['binlog_expire_logs_seconds', String(seconds)],
+  ];
 }
 
 /** Null: they are kept for ever. */

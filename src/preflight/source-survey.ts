@@ -11,6 +11,7 @@ import { readSourceFacts, type SourceFacts } from '../reader/source-facts.ts';
 import { registerReplica } from '../wire/dump-commands.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import { type BinaryLog, type BinlogRate, readBinlogRate } from './binlog-rate.ts';
+import { type NativeChannel, readNativeChannels } from './native-channels.ts';
 import { type Attempt, inProbeSession, type ProbeLimits, type ProbeSession } from './probe-session.ts';
 import { type SchemaSurvey, surveySchemas } from './schema-survey.ts';
 import { type ServerSurvey, surveyServer } from './server-survey.ts';
@@ -27,8 +28,17 @@ export interface SourceSurvey extends ServerSurvey {
   /** Null: the account may not list them. */
   readonly binaryLogs: readonly BinaryLog[] | null;
   readonly rate: BinlogRate | null;
+  /** Databases that it writes to its binary log, or leaves out of it. Null: the account may not ask. */
+  readonly binlogFilters: BinlogFilters | null;
+  /** What it receives itself. Null: the account may not ask. */
+  readonly nativeChannels: readonly NativeChannel[] | null;
   /** Null: not looked at. */
   readonly schemas: SchemaSurvey | null;
+}
+
+export interface BinlogFilters {
+  readonly doDb: string;
+  readonly ignoreDb: string;
 }
 
 export interface SourceLook {
@@ -60,6 +70,8 @@ export async function surveySource(look: SourceLook): Promise<SourceSurvey> {
       ...(await readHistory(session)),
       binaryLogs: await readBinaryLogs(session),
       rate: null,
+      binlogFilters: await readBinlogFilters(session),
+      nativeChannels: await readNativeChannels(session),
       schemas: thorough ? await surveySchemas(session, concerned) : null,
     };
   });
@@ -79,4 +91,14 @@ async function readHistory(session: ProbeSession): Promise<Pick<SourceSurvey, 'e
 async function readBinaryLogs(session: ProbeSession): Promise<BinaryLog[] | null> {
   const rows = await session.rows('SHOW BINARY LOGS');
   return rows?.map((row) => ({ name: row.Log_name ?? '', bytes: Number(row.File_size ?? 0) })) ?? null;
+}
+
+/** SHOW MASTER STATUS is gone since 8.4. */
+const BINARY_LOG_STATUS_SINCE = 80200;
+
+async function readBinlogFilters(session: ProbeSession): Promise<BinlogFilters | null> {
+  const renamed = session.flavour === 'mysql' && session.versionNumber >= BINARY_LOG_STATUS_SINCE;
+  const rows = await session.rows(renamed ? 'SHOW BINARY LOG STATUS' : 'SHOW MASTER STATUS');
+  if (rows === null) return null;
+  return { doDb: rows[0]?.Binlog_Do_DB ?? '', ignoreDb: rows[0]?.Binlog_Ignore_DB ?? '' };
 }

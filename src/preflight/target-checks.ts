@@ -8,6 +8,8 @@ import { shown } from '../reader/source-history.ts';
 import { chooseProgress, requireSameFlavour } from '../target/target-facts.ts';
 import { gtidFacts, type TargetFactsOf, targetPath } from './channel-facts.ts';
 import type { Findings } from './finding.ts';
+import type { NativeChannel } from './native-channels.ts';
+import { replicaMonitorPrivilege } from './privilege-names.ts';
 import {
   lastingAdvice,
   optionFileRemedy,
@@ -19,7 +21,6 @@ import {
   yamlRemedy,
 } from './remedy.ts';
 import { flavourName, isOn } from './server-survey.ts';
-import type { NativeChannel } from './target-survey.ts';
 
 /** MySQL logs the rows that foreign keys cascade to since this version. */
 const SQL_FOREIGN_KEYS_SINCE = 90600;
@@ -196,7 +197,7 @@ function gtidModeRemedy({ target }: TargetFactsOf) {
 function checkNativeReplication(found: Findings, { source, target, way }: TargetFactsOf): void {
   const { nativeChannels } = target;
   if (nativeChannels === null) {
-    const privilege = target.flavour === 'mysql' ? 'REPLICATION CLIENT' : 'SLAVE MONITOR';
+    const privilege = replicaMonitorPrivilege(target);
     found.skipped(
       'native_replication',
       `${privilege} is not granted: whether the target replicates by itself is not known`,

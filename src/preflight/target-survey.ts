@@ -12,22 +12,13 @@
 import { randomUUID } from 'node:crypto';
 import { hexLiteral } from '../target/table-progress.ts';
 import { leaseName } from '../target/target-lease.ts';
-import type { Row } from '../wire/connection.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import { AccountGrants } from './account-grants.ts';
 import { formatDescriptionStatement } from './format-description-sample.ts';
+import { type NativeChannel, readNativeChannels } from './native-channels.ts';
 import { type Attempt, inProbeSession, type ProbeLimits, type ProbeSession } from './probe-session.ts';
 import { type SchemaSurvey, surveySchemas } from './schema-survey.ts';
 import { isOn, type ServerSurvey, surveyServer } from './server-survey.ts';
-
-/** A replication channel of the target's own. */
-export interface NativeChannel {
-  readonly name: string;
-  readonly sourceUuid: string | null;
-  readonly sourceServerId: number;
-  /** The SQL thread: it applies. */
-  readonly applies: boolean;
-}
 
 export interface ProgressRow {
   readonly kind: string;
@@ -152,31 +143,6 @@ async function readLeaseHolder(session: ProbeSession, id: string): Promise<strin
   );
   const holder = rows?.[0];
   return holder === undefined ? `connection ${id}` : `connection ${id}, ${holder.u}@${holder.h}`;
-}
-
-async function readNativeChannels(session: ProbeSession): Promise<NativeChannel[] | null> {
-  const { flavour, versionNumber } = session;
-  const renamed = flavour === 'mysql' && versionNumber >= 80022;
-  const sql = renamed
-    ? 'SHOW REPLICA STATUS'
-    : flavour === 'mysql'
-      ? 'SHOW SLAVE STATUS'
-      : 'SHOW ALL SLAVES STATUS';
-  const rows = await session.rows(sql);
-  return rows?.map(nativeChannel) ?? null;
-}
-
-function nativeChannel(row: Row): NativeChannel {
-  const column = (...names: string[]): string => {
-    const found = Object.entries(row).find(([name]) => names.includes(name.toLowerCase()));
-    return found?.[1] ?? '';
-  };
-  return {
-    name: column('channel_name', 'connection_name'),
-    sourceUuid: column('source_uuid', 'master_uuid').toLowerCase() || null,
-    sourceServerId: Number(column('source_server_id', 'master_server_id')),
-    applies: column('replica_sql_running', 'slave_sql_running') === 'Yes',
-  };
 }
 
 async function readThreadsConnected(session: ProbeSession): Promise<number | null> {

@@ -6,8 +6,19 @@ import { statSync } from 'node:fs';
 import type { RelayPosition } from './published-end.ts';
 import { readRelayLogIndex, relayFilePath } from './relay-log-index.ts';
 
-/** Null: a file in between is just being replaced or purged. Throws RELAY_CORRUPT, DISK when the index cannot be read. */
+/**
+ * Null: a file in between is just being replaced or purged, or the index cannot be read. Whoever reads the log to apply it says what is
+ * wrong with it: being asked for a number must not be what stops an applier.
+ */
 export function relayBytesBetween(dir: string, from: RelayPosition, to: RelayPosition): number | null {
+  try {
+    return bytesBetween(dir, from, to);
+  } catch {
+    return null;
+  }
+}
+
+function bytesBetween(dir: string, from: RelayPosition, to: RelayPosition): number | null {
   let bytes = to.offset - from.offset;
   for (const fileNumber of readRelayLogIndex(dir) ?? []) {
     if (fileNumber < from.fileNumber || fileNumber >= to.fileNumber) continue;

@@ -13,6 +13,8 @@
 /** The first that fits takes the value out. */
 const VALUES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   [/(Duplicate (?:entry|foreign-key) )'.*'( for key )/is, "$1'…'$2"],
+  [/\b(constraint for table '.*?', record )'.*'( would lead to a duplicate entry)/is, "$1'…'$2"],
+  [/\b(constraints for table '.*?', entry )'.*'(, key \d+ would lead to a duplicate entry)/is, "$1'…'$2"],
   [/( near )['"].*['"](?= at line \d+)/is, "$1'…'"],
   [/( near )['"].*$/is, "$1'…'"],
   [/(value is out of range in )'.*'/is, "$1'…'"],

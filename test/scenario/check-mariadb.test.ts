@@ -94,6 +94,46 @@ test('a target that runs events, and one with a smaller packet', async () => {
   await foundAndMended('target standby max_allowed_packet warning', 'target standby events warning');
 });
 
+/** A server that writes a binary log warns of triggers that it would not let the account make. */
+async function lettingTriggersBeMade(): Promise<void> {
+  await target.query('SET GLOBAL log_bin_trust_function_creators = ON');
+  mends.push(() => target.query('SET GLOBAL log_bin_trust_function_creators = OFF'));
+}
+
+test('a target whose triggers are fired by row events', async () => {
+  await lettingTriggersBeMade();
+  mends.push(() => target.query("SET GLOBAL slave_run_triggers_for_rbr = 'NO'"));
+  await target.query("SET GLOBAL slave_run_triggers_for_rbr = 'YES'");
+  await foundAndMended('target standby triggers warning');
+
+  await unlogged(target, [
+    `CREATE DEFINER=${TARGET.user}@'%' TRIGGER shop.noted AFTER INSERT ON shop.orders FOR EACH ROW SET @noted = NEW.id`,
+  ]);
+  mends.push(() => unlogged(target, ['DROP TRIGGER shop.noted']));
+  await target.query("SET GLOBAL slave_run_triggers_for_rbr = 'LOGGING'");
+  await foundAndMended('target standby triggers error');
+});
+
+test('a target that fires also the triggers that the source has fired', async () => {
+  await lettingTriggersBeMade();
+  for (const [server, { user }] of [
+    [source, SOURCE],
+    [target, TARGET],
+  ] as const) {
+    await unlogged(server, [
+      `CREATE DEFINER=${user}@'%' TRIGGER shop.noted AFTER INSERT ON shop.orders FOR EACH ROW SET @noted = NEW.id`,
+      `GRANT SELECT, TRIGGER ON shop.* TO ${user}`,
+    ]);
+    mends.push(() => unlogged(server, ['DROP TRIGGER shop.noted']));
+  }
+  mends.push(() => setup.createAccounts());
+  mends.push(() => target.query("SET GLOBAL slave_run_triggers_for_rbr = 'NO'"));
+  await target.query("SET GLOBAL slave_run_triggers_for_rbr = 'YES'");
+  await foundAndMended('target standby triggers warning');
+  await target.query("SET GLOBAL slave_run_triggers_for_rbr = 'ENFORCE'");
+  await foundAndMended('target standby triggers error');
+});
+
 test('a source that has lost its history', async () => {
   await unlogged(target, [
     'CREATE DATABASE IF NOT EXISTS millrace',

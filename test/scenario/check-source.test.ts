@@ -67,6 +67,22 @@ describe('the source', () => {
     await foundAndMended(setup, 'source binlog_format error');
   });
 
+  test('that leaves changes out of its binary log: of a database, and what it receives as a replica', async () => {
+    await source.restart(['--binlog-ignore-db=tmp', '--log-replica-updates=OFF', '--skip-replica-start']);
+    mends.push(() => source.restart());
+    await source.query(
+      "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT=1, SOURCE_USER='x'",
+    );
+    mends.push(() => source.query('RESET REPLICA ALL'));
+    const checked = await setup.check();
+    expect(wrongOnes(checked)).toEqual([
+      'source binlog_filters warning',
+      'source log_replica_updates warning',
+    ]);
+    const told = checked.findings.find(({ id }) => id === 'binlog_filters')!;
+    expect(told.message).toMatch(/^binlog_ignore_db=tmp: /);
+  });
+
   test('that has server_id 0', async () => {
     await source.query('SET GLOBAL server_id = 0');
     mends.push(() => source.query('RESET PERSIST server_id'));
@@ -103,8 +119,8 @@ describe('the source', () => {
   test('whose account may not list binary logs: how fast they grow is skipped, and says why', async () => {
     await unlogged(source, [`REVOKE REPLICATION CLIENT ON *.* FROM ${SOURCE.user}`]);
     const told = (await setup.check()).findings.filter(({ skipped }) => skipped);
-    expect(told.map(({ id }) => id)).toEqual(['monitor_privilege', 'disk']);
-    await setup.paste(told[0]!.remedy!);
+    expect(told.map(({ id }) => id)).toEqual(['binlog_filters', 'monitor_privilege', 'disk']);
+    await setup.paste(told[1]!.remedy!);
     expect((await setup.check()).findings.find(({ id }) => id === 'monitor_privilege')).toMatchObject({
       level: 'ok',
       skipped: false,

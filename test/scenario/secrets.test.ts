@@ -20,6 +20,8 @@ const SECRETS = {
   token: 'planted-token-with-enough-7d3a',
   ddl: 'planted-ddl-61c8',
   alter: 'planted-alter-0d57',
+  connection: 'planted-connection-3c7e',
+  option: 'planted-option-a94b',
   row: 'planted-row-e2a9',
   key: 'planted-key-55b0',
   wrong: 'planted-wrong-password-8c14',
@@ -98,6 +100,10 @@ describe('a secret is found nowhere', () => {
     await connection.query('CREATE TABLE shop.people (id VARCHAR(60) PRIMARY KEY, note VARCHAR(60))');
     await connection.query(`CREATE USER 'bob'@'%' IDENTIFIED BY '${SECRETS.ddl}'`);
     await connection.query(`ALTER USER 'bob'@'%' IDENTIFIED BY '${SECRETS.alter}'`);
+    await connection.query(
+      `ALTER TABLE shop.people CONNECTION = 'mysql://fed:${SECRETS.connection}@db9/shop/people'`,
+    );
+    await connection.query(`ALTER TABLE shop.people COMMENT = 'user=fed,password=${SECRETS.option}'`);
     await connection.query(`INSERT INTO shop.people VALUES ('a', '${SECRETS.row}')`);
     await waitUntilCaughtUp(source, target, { millrace });
     // A statement with a password that the target refuses, again and again.

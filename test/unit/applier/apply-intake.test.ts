@@ -7,7 +7,12 @@ import type { ApplyUnit } from '../../../src/applier/apply-unit.ts';
 import { NO_CONTROL, type TargetControl } from '../../../src/applier/target-control.ts';
 import type { Transaction } from '../../../src/applier/transaction.ts';
 import type { Assembled } from '../../../src/applier/transaction-assembler.ts';
-import { parsePositionSet, transactionIdText } from '../../../src/binlog/position-set.ts';
+import {
+  type PositionKind,
+  parsePositionSet,
+  type TransactionId,
+  transactionIdText,
+} from '../../../src/binlog/position-set.ts';
 import type { RelayPosition } from '../../../src/relay/published-end.ts';
 import { NO_GUARDS } from '../../../src/rules/guard-rules.ts';
 import { ALL_IS_REPLICATED } from '../../../src/rules/target-rules.ts';
@@ -23,11 +28,13 @@ const gnoOf = (what: Transaction | ApplyUnit): number => {
 class Log implements TransactionSource {
   readonly #length: number;
   readonly #executed: ReadonlySet<number>;
+  readonly #nameOf: (gno: number) => TransactionId;
   #next = 1;
 
-  constructor(length: number, executed: ReadonlySet<number> = new Set()) {
+  constructor(length: number, executed: ReadonlySet<number>, nameOf: (gno: number) => TransactionId) {
     this.#length = length;
     this.#executed = executed;
+    this.#nameOf = nameOf;
   }
 
   get fileNumber(): number {
@@ -41,7 +48,7 @@ class Log implements TransactionSource {
   next(): Assembled {
     if (this.#next > this.#length) return { is: 'end' };
     const gno = this.#next++;
-    const name = { kind: 'gtid', sid: UUID, gno: BigInt(gno) } as const;
+    const name = this.#nameOf(gno);
     const commitMicros = BigInt(gno) * 1_000_000n;
     if (this.#executed.has(gno)) return { is: 'executed', id: name, commitMicros };
     const transaction = {
@@ -60,6 +67,20 @@ class Log implements TransactionSource {
   }
 }
 
+const gtidOf = (gno: number): TransactionId => ({ kind: 'gtid', sid: UUID, gno: BigInt(gno) });
+/** Every other sequence number was never used. */
+const everyOtherOf = (gno: number): TransactionId => ({
+  kind: 'mariadb',
+  domainId: 0,
+  serverId: 1,
+  seqNo: BigInt(gno) * 2n,
+});
+const placeOf = (gno: number): TransactionId => ({
+  kind: 'position',
+  file: 'binlog.000007',
+  position: gno * 100,
+});
+
 function settingsOf(control: Partial<TargetControl> = {}): ApplierSettings {
   return {
     delayMs: 0,
@@ -75,9 +96,11 @@ function world(
     executed?: readonly number[];
     control?: Partial<TargetControl>;
     settled?: readonly string[];
+    nameOf?: (gno: number) => TransactionId;
   } = {},
 ) {
-  const { executed = [], control = {}, settled = [] } = options;
+  const { executed = [], control = {}, settled = [], nameOf = gtidOf } = options;
+  const { kind }: { kind: PositionKind } = nameOf(1);
   const scheduler = new ApplyScheduler<ApplyUnit>({
     workers: 3,
     commitOrder: 'any',
@@ -85,15 +108,15 @@ function world(
     bytesMax: 200,
     transactionsMax: 12,
   });
-  const set = parsePositionSet('gtid', executed.map(id).join(','));
+  const set = parsePositionSet(kind, executed.map(id).join(','));
   const intake = new ApplyIntake({ set, above: new Set(), settled: new Set(settled) }, settingsOf(control), {
-    kind: 'gtid',
+    kind,
     scheduler,
     due: { dueInMs: () => 0 },
     coalesce: 1,
     scout: () => null,
   });
-  intake.readFrom(new Log(length, new Set(executed)));
+  intake.readFrom(new Log(length, new Set(executed), nameOf));
   /** What starts now, in order. */
   const start = (): ApplyUnit[] => {
     const started: ApplyUnit[] = [];
@@ -164,6 +187,42 @@ describe('the intake', () => {
     expect(passed({ is: 'time', ms: 5_000 })).toBe(true);
     expect(passed({ is: 'time', ms: 6_000 })).toBe(false);
     expect(passed(null)).toBe(false);
+  });
+
+  test.each<[string, (gno: number) => TransactionId, inFlight: string, waiting: string]>([
+    ['a sequence number that was never used', everyOtherOf, '0-1-5', '0-1-7'],
+    ['a place inside a transaction', placeOf, 'binlog.000007:250', 'binlog.000007:350'],
+  ])(
+    'so it does when it names %s, and the transaction behind it is in flight',
+    (_what, nameOf, inFlight, waiting) => {
+      const { intake, start } = world(30, { nameOf });
+      intake.fill();
+      expect(start()).toHaveLength(3);
+      for (const is of ['before', 'after'] as const) {
+        expect(intake.lateness({ until: { is, id: inFlight }, about: [] }).untilPassed).toBe(true);
+        expect(intake.lateness({ until: { is, id: waiting }, about: [] }).untilPassed).toBe(false);
+        intake.admitBy(settingsOf({ until: { is, id: inFlight } }));
+        expect(intake.untilReached).toBe(true);
+        expect(intake.fill()).toBe('waiting');
+        expect(start()).toEqual([]);
+        intake.admitBy(settingsOf());
+      }
+    },
+  );
+
+  test('what was in flight when a skip came that nobody could refuse is found, and not told as skipped', () => {
+    const { intake, scheduler, start } = world(4);
+    intake.fill();
+    const running = start();
+    expect(running.map(gnoOf)).toEqual([1, 2, 3]);
+    // Nobody had answered whether it was in time: the wish was written down as uncertain.
+    const skipped = [2, 4].map((gno) => ({ id: id(gno), reason: 'r' }));
+    intake.admitBy(settingsOf({ skipped }));
+    intake.fill();
+    for (const unit of running) scheduler.committed(unit);
+    for (const unit of start()) scheduler.committed(unit);
+    intake.advance();
+    expect(intake.takeExecuted()).toEqual({ committed: [id(4)], found: [id(2)], missing: [] });
   });
 
   test('what was said about a transaction is reported when that is executed, and what the target had already, at once', () => {

@@ -2,7 +2,7 @@
  * Requests of operators, through a whole supervisor with scripted threads: an applier that has transactions 1 to 5, and says of
  * number 6 that it is in flight.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -121,20 +121,38 @@ async function begin(text: string, folder = temporaryFolder('desk'), readerIs = 
 const refused = (code: string, message: string) => ({ code, message: expect.stringContaining(message) });
 
 describe('a delay at run time', () => {
-  test('of years on a disk that holds less is refused in one line, and nothing is done', async () => {
+  /** 20 MB in ten minutes, for years. */
+  async function growing(text: string): Promise<Desk> {
     const folder = temporaryFolder('desk');
     const begun = 1_700_000_000;
     await growingRelayLog(relayDirectory(join(folder, 'data'), 'c0'), [
       { seconds: begun, bytes: 20 * 1024 ** 2 },
       { seconds: begun + 601, bytes: 1000 },
     ]);
-    const desk = await begin(yaml(), folder);
+    return begin(text, folder);
+  }
+
+  test('of years on a disk that holds less is refused in one line, and nothing is done', async () => {
+    const desk = await growing(yaml());
     await expect(desk.ask({ do: 'delay', target: 't0', ms: 3650 * 86_400_000 })).rejects.toMatchObject(
       refused('DISK_FULL', 'the disk does not hold a delay of 3650d: at 34.'),
     );
     expect(desk.wishes().delayMs).toBeNull();
     await desk.ask({ do: 'delay', target: 't0', ms: 60_000 });
     expect(desk.wishes().delayMs).toBe(60_000);
+  });
+
+  test('that a reload brings is refused as well, with everything beside it; a shorter one is not', async () => {
+    const desk = await growing(yaml({ extra: ', delay: 3649d' }));
+    const file = join(desk.folder, 'config.yaml');
+    writeFileSync(file, yaml({ extra: ', delay: 3650d', top: 'log: { level: debug }\n' }));
+    await expect(desk.reload()).rejects.toMatchObject(
+      refused('DISK_FULL', 'nothing is reloaded: c0.t0: the disk does not hold a delay of 3650d: at 34.'),
+    );
+    expect(desk.levels).toEqual([]);
+    expect(existsSync(join(desk.dataDir, 'millrace.audit.log'))).toBe(false);
+    writeFileSync(file, yaml({ extra: ', delay: 3648d' }));
+    expect((await desk.reload()).changes).toHaveLength(1);
   });
 });
 
@@ -271,6 +289,23 @@ describe('what an operator says of a target', () => {
     expect([skipped.length, paused, delayMs]).toEqual([3, true, 5]);
     expect(desk.audit()).toHaveLength(5);
   });
+});
+
+test.each([
+  { do: 'delay', target: 't0', ms: 5 },
+  { do: 'pause', part: 'reader' },
+])('what cannot be written down is not done, and the audit log says so: $do', async (request) => {
+  const desk = await begin(yaml());
+  // A file that cannot be replaced.
+  mkdirSync(join(desk.dataDir, 'millrace.control.json'));
+  await expect(desk.ask(request)).rejects.toMatchObject({ code: 'DISK' });
+  const [said, came, ...more] = desk.audit();
+  expect(said).toMatchObject({ verb: request.do, by: BY });
+  expect(said).not.toHaveProperty('outcome');
+  expect(came).toEqual({ ...said, time: expect.any(String), outcome: 'not done', code: 'DISK' });
+  expect(more).toEqual([]);
+  const channel = await desk.until(({ targets }) => targets[0]!.fresh);
+  expect([channel.targets[0]!.wishes.delayMs, channel.reader.state.at]).toEqual([null, 'streaming']);
 });
 
 describe('the reader', () => {

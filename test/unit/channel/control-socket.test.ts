@@ -92,6 +92,21 @@ describe('the control socket', () => {
     expect(await callControl(folder, { do: 'ping' }, 10_000)).toBe('fine');
   });
 
+  test('whoever sends nothing is let go, and whoever waits for an answer is not', async () => {
+    const folder = temporaryFolder('control');
+    let finish = (): void => {};
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const handler = () => finished.then(() => 'done');
+    open.push(await ControlServer.listen(folder, handler, { idleMs: 50 }));
+    const answer = callControl(folder, { do: 'status' }, 20_000);
+    // Three clients that say nothing come and are let go, one after the other, while that one waits.
+    for (let client = 0; client < 3; client++) expect(await raw(folder, '')).toBe('');
+    finish();
+    expect(await answer).toBe('done');
+  });
+
   test('a request in pieces, and two in one piece, are all answered in order', async () => {
     const folder = await serve(async ({ do: verb }) => verb);
     const answers = await new Promise<string>((resolve) => {

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ControlServer } from '../../../src/channel/control-socket.ts';
-import { runCommandLine } from '../../../src/cli/main.ts';
+import { runCommandLine, withoutEnvironment } from '../../../src/cli/main.ts';
 import { programVersion } from '../../../src/cli/program-version.ts';
 import { composeStatus, type Status } from '../../../src/observe/status.ts';
 import { temporaryFolder } from '../../support/repository.ts';
@@ -38,6 +38,12 @@ async function run(args: string, env: Record<string, string> = {}) {
   });
   return { code, out, err };
 }
+
+test('a diagnostic report is told to leave the environment out, by a Node that can', () => {
+  const [can, cannot] = [{ excludeEnv: false }, {}];
+  for (const report of [can, cannot, undefined]) withoutEnvironment(report);
+  expect([can, cannot]).toEqual([{ excludeEnv: true }, {}]);
+});
 
 describe('the command line', () => {
   test.each([

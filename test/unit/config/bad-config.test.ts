@@ -37,6 +37,11 @@ const BAD: readonly (readonly [what: string, text: string, line: string])[] = [
     config({ target: '<<: {}' }),
     'config.yaml:13:9: channels[0].targets[0].<<: unknown key; known here: name, host, port, user, password, password_file, tls, connect_timeout, mode, progress, workers, commit_order, coalesce, delay, filters, replicate_rewrite_db, ddl_filter, on_unparsed_ddl, replicate_system, skip_events, guards, on_guard, guard_webhook',
   ],
+  [
+    'a target with the name that pause and resume take for the reader',
+    config().replace('name: standby', 'name: reader'),
+    "config.yaml:9:15: channels[0].targets[0].name: reader means the channel's reader in millrace pause and millrace resume; choose another name",
+  ],
   ['no data_dir', 'channels: []\n', 'config.yaml:1:1: data_dir: missing'],
   ['no channels', 'data_dir: d\n', 'config.yaml:1:1: channels: missing'],
   [

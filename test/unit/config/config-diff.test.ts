@@ -94,6 +94,26 @@ describe('what changed in a configuration', () => {
     expect(lines({ more }, {})[0]).toBe('fixed shop.second: a target → (not there)');
   });
 
+  test('is told apart where names have dots, and names are shown as they are written', () => {
+    const pair = (delay: string, other: string): Config => {
+      const target = (name: string, how: string): string =>
+        `{ name: ${name}, host: dst, user: apply, password: y, delay: ${how} }`;
+      const source = 'source: { host: src, user: repl, password: x }';
+      return loadConfig(
+        write(
+          `data_dir: data\nchannels:\n  - { name: a, ${source}, targets: [${target('b.guardsMs', delay)}] }\n` +
+            `  - { name: a.b, ${source}, targets: [${target('guardsMs', other)}] }\n`,
+          `diff-${++count}.yaml`,
+        ),
+        {},
+      );
+    };
+    const changed = (before: Config, after: Config): string[] => diffConfigs(before, after).map(changeLine);
+    expect(changed(pair('1h', '1h'), pair('2h', '1h'))).toEqual(['a.b.guardsMs.delay: 1h → 2h']);
+    expect(changed(pair('1h', '1h'), pair('1h', '3h'))).toEqual(['a.b.guardsMs.delay: 1h → 3h']);
+    expect(changed(pair('1h', '1h'), pair('2h', '3h'))).toHaveLength(2);
+  });
+
   test('the order of targets does not count, and threads keep their numbers', () => {
     const one = (name: string): string =>
       `      - { name: ${name}, host: ${name}, user: apply, password: y }\n`;

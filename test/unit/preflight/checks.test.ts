@@ -5,6 +5,7 @@
 import { hostname } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { parsePositionSet } from '../../../src/binlog/position-set.ts';
+import { AccountGrants } from '../../../src/preflight/account-grants.ts';
 import { type ChannelFacts, targetFactsOf } from '../../../src/preflight/channel-facts.ts';
 import { checkConnection, checkTls } from '../../../src/preflight/connection-checks.ts';
 import { type Finding, Findings } from '../../../src/preflight/finding.ts';
@@ -12,9 +13,12 @@ import { checkHistory, checkStartKind } from '../../../src/preflight/history-che
 import { checkClock, checkDisk } from '../../../src/preflight/host-checks.ts';
 import { checkPrivileges } from '../../../src/preflight/privilege-checks.ts';
 import { concernsSchema } from '../../../src/preflight/replicated-schemas.ts';
+import type { ServerSurvey } from '../../../src/preflight/server-survey.ts';
 import { checkSettings } from '../../../src/preflight/setting-checks.ts';
 import { checkSource } from '../../../src/preflight/source-checks.ts';
+import type { SourceSurvey } from '../../../src/preflight/source-survey.ts';
 import { checkTarget } from '../../../src/preflight/target-checks.ts';
+import type { Flavour } from '../../../src/wire/connection.ts';
 import {
   type ChannelWish,
   channelFacts,
@@ -107,14 +111,16 @@ describe('the line to a server', () => {
 describe('clocks', () => {
   const clock = (clockDiffMs: number | null, clockErrorMs = 1): Finding =>
     one(
-      findings((found) => checkClock(found, sourceSurvey({ clockDiffMs, clockErrorMs }), true)),
+      findings((found) => checkClock(found, sourceSurvey({ clockDiffMs, clockErrorMs }))),
       'clock',
     );
 
   test('that differ by more than a second are told, with the direction', () => {
     expect(clock(900).level).toBe('ok');
     expect(clock(-61_000)).toMatchObject({ level: 'warning' });
-    expect(clock(-61_000).message).toMatch(/^its clock is 61\.0 s behind ours: lag and delay/);
+    expect(clock(-61_000).message).toMatch(
+      /^its clock is 61\.0 s behind ours: .* Lag and delay go by neither$/,
+    );
     expect(clock(2_500).message).toMatch(/2\.5 s ahead of ours/);
   });
 
@@ -222,6 +228,10 @@ describe('what a delay needs', () => {
     expect(finding).toMatchObject({ level: 'warning' });
     expect(finding.message).toContain('less than the delay of 3d');
     expect(finding.remedy?.text).toBe('SET PERSIST binlog_expire_logs_seconds = 345600;');
+    const byDays = { binlog_expire_logs_seconds: '0', expire_logs_days: '2' };
+    expect(one(lookAt(delayed(3 * DAY_MS, byDays)), 'binlog_expiry').remedy?.text).toBe(
+      'SET PERSIST expire_logs_days = 0;\nSET PERSIST binlog_expire_logs_seconds = 345600;',
+    );
     const forEver = { ...kept, binlog_expire_logs_auto_purge: 'OFF' };
     expect(one(lookAt(delayed(3 * DAY_MS, forEver)), 'binlog_expiry').level).toBe('ok');
   });
@@ -230,6 +240,85 @@ describe('what a delay needs', () => {
     const all = findings((found) => checkDisk(found, delayed(3650 * DAY_MS)));
     expect(one(all, 'disk')).toMatchObject({ level: 'warning', remedy: null });
     expect(one(all, 'disk').advice).toContain('The delay alone needs more');
+  });
+});
+
+describe('what the source leaves out of its binary log', () => {
+  const seen = (change: Partial<SourceSurvey>, variables: Record<string, string> = {}): Finding[] =>
+    look({ source: withVariables(sourceSurvey(change), variables) });
+  const channel = { name: '', sourceUuid: null, sourceServerId: 9, applies: true };
+
+  test('by its own filters is warned of', () => {
+    const filters = { doDb: 'shop,crm', ignoreDb: 'tmp' };
+    const found = one(seen({ binlogFilters: filters }), 'binlog_filters');
+    expect(found).toMatchObject({ level: 'warning' });
+    expect(found.message).toMatch(/^binlog_do_db=shop,crm and binlog_ignore_db=tmp: the source leaves/);
+    expect(found.advice).toContain('option file');
+    expect(one(seen({}), 'binlog_filters').level).toBe('ok');
+    expect(one(seen({ binlogFilters: null }), 'binlog_filters')).toMatchObject({
+      level: 'ok',
+      skipped: true,
+    });
+  });
+
+  test.each(['log_replica_updates', 'log_slave_updates'])('as a replica (%s) is warned of', (name) => {
+    const off = { [name]: 'OFF' };
+    expect(one(seen({ nativeChannels: [channel] }, off), name)).toMatchObject({
+      level: 'warning',
+      remedy: { form: 'option_file', text: `[mysqld]\n${name} = ON` },
+    });
+    expect(one(seen({ nativeChannels: [] }, off), name)).toMatchObject({ level: 'ok', skipped: false });
+    expect(one(seen({ nativeChannels: null }, off), name)).toMatchObject({ level: 'ok', skipped: true });
+    expect(one(seen({ nativeChannels: [channel] }, { [name]: 'ON' }), name).level).toBe('ok');
+  });
+});
+
+describe('a remedy fits the version', () => {
+  const on = <Survey extends ServerSurvey>(
+    survey: Survey,
+    flavour: Flavour,
+    versionNumber: number,
+  ): Survey => ({
+    ...survey,
+    flavour,
+    versionNumber,
+  });
+  const grants = AccountGrants.parse(['GRANT USAGE ON *.* TO `target`@`%`']);
+
+  test.each<[Flavour, number, monitor: string, settings: string, rows: string]>([
+    ['mysql', 90704, 'REPLICATION CLIENT', 'SESSION_VARIABLES_ADMIN', 'REPLICATION_APPLIER'],
+    ['mysql', 80011, 'REPLICATION CLIENT', 'SYSTEM_VARIABLES_ADMIN', 'BINLOG_ADMIN'],
+    ['mysql', 50744, 'REPLICATION CLIENT', 'SUPER', 'SUPER'],
+    ['mariadb', 101118, 'BINLOG MONITOR', 'BINLOG REPLAY', 'BINLOG REPLAY'],
+    ['mariadb', 100432, 'REPLICATION CLIENT', 'SUPER', 'SUPER'],
+  ])('%s %i', (flavour, version, monitor, settings, rows) => {
+    const source = on(sourceSurvey({ binaryLogs: null }), flavour, version);
+    const sourceFindings = findings((found) => checkSource(found, channelFacts({ source }), source));
+    expect(one(sourceFindings, 'monitor_privilege').remedy?.text).toContain(`GRANT ${monitor} ON`);
+    const sessionSettings = new Map([['pseudo_thread_id', denied()]]);
+    const target = on(targetSurvey({ sessionSettings, rowEvents: denied(), grants }), flavour, version);
+    const facts = channelFacts({ target });
+    const targetFindings = findings((found) =>
+      checkPrivileges(found, targetFactsOf(facts, facts.targets[0]!)!),
+    );
+    expect(one(targetFindings, 'session_settings').remedy?.text).toContain(`GRANT ${settings} ON`);
+    expect(one(targetFindings, 'row_events').remedy?.text).toContain(`GRANT ${rows} ON`);
+  });
+
+  test.each([
+    ['NO_LOCK', 'GRANT READ_ONLY ADMIN ON *.*'],
+    ['NO_LOCK_NO_ADMIN', 'SET GLOBAL read_only = ON;'],
+  ])('read_only=%s of MariaDB is not OFF', (value, remedy) => {
+    const writable = denied();
+    const target = on(targetSurvey({ writable, grants }), 'mariadb', 120000);
+    const facts = channelFacts({ target: withVariables(target, { read_only: value }) });
+    const found = one(
+      findings((all) => checkPrivileges(all, targetFactsOf(facts, facts.targets[0]!)!)),
+      'read_only',
+    );
+    expect(found).toMatchObject({ level: 'error', code: 'TARGET_READ_ONLY' });
+    expect(found.message).toContain(`read_only=${value}`);
+    expect(found.remedy?.text).toContain(remedy);
   });
 });
 

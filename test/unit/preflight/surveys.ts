@@ -85,6 +85,8 @@ export function sourceSurvey(change: Partial<SourceSurvey> = {}): SourceSurvey {
     purged: '',
     binaryLogs: [{ name: 'binlog.000001', bytes: 1000 }],
     rate: null,
+    binlogFilters: { doDb: '', ignoreDb: '' },
+    nativeChannels: [],
     schemas: null,
     ...change,
   };

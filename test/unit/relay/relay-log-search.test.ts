@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { emptyPositionSet, type TransactionId } from '../../../src/binlog/position-set.ts';
 import { commitMicros } from '../../../src/binlog/transaction-boundary.ts';
@@ -80,5 +82,13 @@ describe('a transaction in the relay log', () => {
     expect(relayBytesBetween(relay.dir, begin, { fileNumber: to, offset: 300 })).toBe(total - 100 + 300);
     expect(relayBytesBetween(relay.dir, begin, { fileNumber: from, offset: 150 })).toBe(50);
     expect(all.length).toBeGreaterThan(5);
+  });
+
+  test('how many bytes lie between two places is not known while the index cannot be read', async () => {
+    await written();
+    const [from, to] = [relay.numbers()[0]!, relay.numbers().at(-1)!];
+    writeFileSync(join(relay.dir, 'relay-bin.index'), 'no relay log file\n');
+    const places = [from, to].map((fileNumber) => ({ fileNumber, offset: 100 }));
+    expect(relayBytesBetween(relay.dir, places[0]!, places[1]!)).toBeNull();
   });
 });

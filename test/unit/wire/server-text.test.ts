@@ -9,6 +9,18 @@ describe('what a server says, without values', () => {
       "Duplicate entry '…' for key 'users.PRIMARY'",
     ],
     [
+      "Foreign key constraint for table 'orders', record 'hunter2-4711' would lead to a duplicate entry in table 'lines', key 'PRIMARY'",
+      "Foreign key constraint for table 'orders', record '…' would lead to a duplicate entry in table 'lines', key 'PRIMARY'",
+    ],
+    [
+      "Foreign key constraint for table 'orders', record 'it's, record 'hunter2'' would lead to a duplicate entry in a child table",
+      "Foreign key constraint for table 'orders', record '…' would lead to a duplicate entry in a child table",
+    ],
+    [
+      "Upholding foreign key constraints for table 'orders', entry 'hunter2-4711', key 1 would lead to a duplicate entry",
+      "Upholding foreign key constraints for table 'orders', entry '…', key 1 would lead to a duplicate entry",
+    ],
+    [
       "You have an error in your SQL syntax; check the manual for the right syntax to use near 'IDENTIFIED BY 'hunter2'' at line 1",
       "You have an error in your SQL syntax; check the manual for the right syntax to use near '…' at line 1",
     ],
