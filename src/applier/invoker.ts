@@ -10,10 +10,12 @@
  *   GRANT role TO CURRENT_USER and such     statements about accounts                           GRANT role TO `u`@`h`
  *   CREATE ROLE r                           MariaDB: its administrator                          CREATE ROLE r WITH ADMIN `u`@`h`
  *
- * Facts: seen in the binary logs of 9.7.4 and 10.11.18. The text is taken as single bytes (latin1): the words looked for are
- * ASCII in every charset that a client may have.
+ * Facts: seen in the binary logs of 9.7.4 and 10.11.18. The text is read by the servers' own tokens (rules/sql-tokens.ts), so
+ * what stands in strings and comments is never taken for it; the names put in are ASCII, which every client's charset holds.
  */
 import { MillraceError } from '../base/errors.ts';
+import { SqlTokens, type Token } from '../rules/sql-tokens.ts';
+import type { StatementDialect } from '../rules/statement-reading.ts';
 import { quoteIdentifier } from '../target/session-context.ts';
 
 export interface Invoker {
@@ -21,46 +23,140 @@ export interface Invoker {
   readonly host: string;
 }
 
-const COMMENTS = String.raw`\s*(?:\/\*(?!!)[\s\S]*?\*\/\s*)*`;
-const CURRENT_USER = String.raw`CURRENT_USER\b(?:\s*\(\s*\))?`;
+/** `text` in the place of the bytes [start, end). */
+interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
 
-const ALTER_EVENT = new RegExp(
-  String.raw`^(${COMMENTS}ALTER\s+)(?:DEFINER\s*=\s*${CURRENT_USER}\s+)?(EVENT\b)`,
-  'i',
-);
-const DEFINER = new RegExp(
-  String.raw`^(${COMMENTS}(?:CREATE|ALTER)\b[^'"\x60(;]{0,200}?\bDEFINER\s*=\s*)${CURRENT_USER}`,
-  'i',
-);
-const ACCOUNT_STATEMENT = new RegExp(
-  String.raw`^${COMMENTS}(?:GRANT|REVOKE|SET\s+(?:DEFAULT\s+ROLE|PASSWORD)|(?:CREATE|ALTER|DROP|RENAME)\s+(?:OR\s+REPLACE\s+)?(?:USER|ROLE))\b`,
-  'i',
-);
-const CREATE_ROLE = new RegExp(String.raw`^${COMMENTS}CREATE\s+(?:OR\s+REPLACE\s+)?ROLE\b`, 'i');
-const WITH_ADMIN = /\bWITH\s+ADMIN\b/i;
-/** Quoted things are passed over, CURRENT_USER is what is looked for. */
-const TOKENS = new RegExp(
-  String.raw`'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|\x60[^\x60]*\x60|(\b${CURRENT_USER})`,
-  'gi',
+/** What ends the attributes of CREATE and ALTER. */
+const KINDS: ReadonlySet<string> = new Set(
+  'EVENT PROCEDURE FUNCTION TRIGGER VIEW PACKAGE LIBRARY USER ROLE TABLE INDEX DATABASE SCHEMA SEQUENCE SERVER TABLESPACE'.split(
+    ' ',
+  ),
 );
 
 /** The statement with the invoker's name where CURRENT_USER is meant; the same buffer when nothing is to be done. */
-export function nameInvoker(sql: Buffer, invoker: Invoker | null, flavour: 'mysql' | 'mariadb'): Buffer {
+export function nameInvoker(sql: Buffer, invoker: Invoker | null, dialect: StatementDialect): Buffer {
   if (invoker === null || invoker.user === '') return sql;
-  const text = sql.toString('latin1');
-  const named = rewrite(text, account(invoker), flavour);
-  return named === text ? sql : Buffer.from(named, 'latin1');
+  const places = new InvokerPlaces(sql, dialect).find();
+  if (places.length === 0) return sql;
+  const name = account(invoker);
+  const pieces: Buffer[] = [];
+  let at = 0;
+  for (const { start, end, text } of places) {
+    pieces.push(
+      sql.subarray(at, start),
+      Buffer.from(
+        text.replace('?', () => name),
+        'latin1',
+      ),
+    );
+    at = end;
+  }
+  return Buffer.concat([...pieces, sql.subarray(at)]);
 }
 
-function rewrite(text: string, name: string, flavour: 'mysql' | 'mariadb'): string {
-  if (ALTER_EVENT.test(text))
-    return text.replace(ALTER_EVENT, (_, alter, event) => `${alter}DEFINER=${name} ${event}`);
-  if (DEFINER.test(text)) return text.replace(DEFINER, (_, head) => `${head}${name}`);
-  if (!ACCOUNT_STATEMENT.test(text)) return text;
-  const named = text.replace(TOKENS, (whole, found) => (found === undefined ? whole : name));
-  if (flavour === 'mariadb' && CREATE_ROLE.test(text) && !WITH_ADMIN.test(text))
-    return `${named} WITH ADMIN ${name}`;
-  return named;
+/** Finds where the invoker's name belongs; it is a `?` in the texts. */
+class InvokerPlaces {
+  readonly #tokens: SqlTokens;
+  readonly #mariadb: boolean;
+  readonly #places: Edit[] = [];
+
+  constructor(sql: Buffer, dialect: StatementDialect) {
+    this.#tokens = new SqlTokens(sql, dialect);
+    this.#mariadb = dialect.flavour === 'mariadb';
+  }
+
+  find(): readonly Edit[] {
+    this.#statement();
+    // What cannot be read to its end is left as it is: the server will say the same of it.
+    return this.#tokens.trouble === null ? this.#places : [];
+  }
+
+  #statement(): void {
+    const verb = wordOf(this.#tokens.next());
+    if (verb === 'CREATE' || verb === 'ALTER') this.#definer(verb);
+    else if (verb === 'SET') this.#set();
+    else if (verb === 'GRANT' || verb === 'REVOKE') this.#everywhere();
+    else if ((verb === 'DROP' || verb === 'RENAME') && (this.#at('USER') || this.#at('ROLE'))) {
+      this.#everywhere();
+    }
+  }
+
+  /** SET PASSWORD, SET DEFAULT ROLE; SET STATEMENT … FOR a statement. */
+  #set(): void {
+    if (this.#at('PASSWORD') || (this.#at('DEFAULT') && wordOf(this.#tokens.peek(1)) === 'ROLE')) {
+      this.#everywhere();
+    } else if (this.#mariadb && this.#at('STATEMENT')) {
+      let token = this.#tokens.next();
+      while (token.kind !== 'end' && wordOf(token) !== 'FOR') token = this.#tokens.next();
+      this.#statement();
+    }
+  }
+
+  #definer(verb: 'CREATE' | 'ALTER'): void {
+    let written = false;
+    for (let token = this.#tokens.next(); token.kind !== 'end'; token = this.#tokens.next()) {
+      const word = wordOf(token);
+      if (word === 'DEFINER' && symbolOf(this.#tokens.peek()) === '=') {
+        written = true;
+        this.#tokens.next();
+        const user = this.#tokens.next();
+        if (wordOf(user) === 'CURRENT_USER') this.#takesPlaceOf(user);
+      } else if (KINDS.has(word)) {
+        if (word === 'USER' || word === 'ROLE') this.#accounts(verb === 'CREATE' && word === 'ROLE');
+        else if (word === 'EVENT' && verb === 'ALTER' && !written) this.#before(token, 'DEFINER=? ');
+        return;
+      } else if (token.kind === 'symbol' && token.text !== '=') return;
+    }
+  }
+
+  #accounts(createsRole: boolean): void {
+    const { end, hasAdministrator } = this.#everywhere();
+    if (createsRole && this.#mariadb && !hasAdministrator) {
+      this.#places.push({ start: end, end, text: ' WITH ADMIN ?' });
+    }
+  }
+
+  /** Every CURRENT_USER of the rest. `end`: of the last token but semicolons. */
+  #everywhere(): { readonly end: number; readonly hasAdministrator: boolean } {
+    let end = 0;
+    let before = '';
+    let hasAdministrator = false;
+    for (let token = this.#tokens.next(); token.kind !== 'end'; token = this.#tokens.next()) {
+      const word = wordOf(token);
+      if (word === 'CURRENT_USER') this.#takesPlaceOf(token);
+      if (word === 'ADMIN' && before === 'WITH') hasAdministrator = true;
+      if (symbolOf(token) !== ';') end = token.end;
+      before = word;
+    }
+    return { end, hasAdministrator };
+  }
+
+  /** CURRENT_USER, CURRENT_USER() */
+  #takesPlaceOf({ start, end }: Token): void {
+    const call = symbolOf(this.#tokens.peek()) === '(' && symbolOf(this.#tokens.peek(1)) === ')';
+    if (call) this.#tokens.next();
+    this.#places.push({ start, end: call ? this.#tokens.next().end : end, text: '?' });
+  }
+
+  #before({ start }: Token, text: string): void {
+    this.#places.push({ start, end: start, text });
+  }
+
+  #at(word: string): boolean {
+    return wordOf(this.#tokens.peek()) === word;
+  }
+}
+
+function wordOf({ kind, text }: Token): string {
+  return kind === 'word' ? text : '';
+}
+
+function symbolOf({ kind, text }: Token): string {
+  return kind === 'symbol' ? text : '';
 }
 
 /** A role has no host. */

@@ -11,24 +11,20 @@
  * hold a password.
  */
 import { type ErrorFacts, MillraceError } from '../base/errors.ts';
-import { readStatement } from '../rules/read-statement.ts';
+import { beginsWith, firstSqlWords, statementStart } from '../binlog/sql-words.ts';
 import { renameDatabases } from '../rules/splice-names.ts';
-import type { NamedObject, StatementDialect, StatementReading } from '../rules/statement-reading.ts';
+import type { NamedObject, StatementReading } from '../rules/statement-reading.ts';
 import {
   grantedDatabase,
   grantPattern,
   type StatementFacts,
   type Verdict,
 } from '../rules/statement-rules.ts';
-import { isAccountStatement, suspects, systemShare } from '../rules/system-rules.ts';
+import { isAccountStatement } from '../rules/system-rules.ts';
 import type { TargetFilter } from '../rules/target-filter.ts';
-import { collationNames } from '../target/collations.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { SourceStatement } from './source-statement.ts';
-
-const OF_THE_TRANSACTION =
-  /^\s*(?:\/\*(?!!)[\s\S]*?\*\/\s*)*(?:XA|SAVEPOINT|ROLLBACK\s+(?:WORK\s+)?TO|RELEASE\s+SAVEPOINT)\b/i;
-const HEAD_LENGTH = 4096;
+import { readForTarget, targetDialect } from './target-dialect.ts';
 
 export type Judged =
   | { readonly is: 'run'; readonly statement: SourceStatement; readonly ofTheTransaction: boolean }
@@ -48,15 +44,14 @@ export class StatementFilter {
   /** @throws FILTER_BORDER, STATEMENT_UNREAD */
   async judge(statement: SourceStatement): Promise<Judged> {
     const { sql, query } = statement;
-    if (OF_THE_TRANSACTION.test(headOf(sql))) {
+    if (isOfTheTransaction(sql)) {
       return { is: 'run', statement: this.#underDatabase(statement), ofTheTransaction: true };
     }
     let reading: StatementReading | null = null;
     if (!this.#filter.replicateSystem) {
-      const text = sql.toString('latin1');
-      if (isAccountStatement(text)) return { is: 'left-out', system: true };
-      if (suspects(text, query.database)) {
-        reading = await this.#read(statement);
+      if (isAccountStatement(sql)) return { is: 'left-out', system: true };
+      if (this.#filter.system.suspects(sql, query.database)) {
+        reading = await readForTarget(statement, this.#context);
         if (this.#isSystem(reading, statement)) return { is: 'left-out', system: true };
       }
       if (this.#filter.onlySystem) return { is: 'run', statement, ofTheTransaction: false };
@@ -66,11 +61,11 @@ export class StatementFilter {
 
   #isSystem(reading: StatementReading, { query, sql }: SourceStatement): boolean {
     if (reading.is === 'unplaced') return false;
-    const share = systemShare(reading, query.database);
+    const share = this.#filter.system.share(reading, query.database);
     if (share !== 'some') return share === 'all';
     throw new MillraceError(
       'FILTER_BORDER',
-      `the statement '${firstWords(sql)} …' changes things in the system's schemas and others at once`,
+      `the statement '${firstSqlWords(sql)} …' changes things in the system's schemas and others at once`,
       {
         hint: 'Set replicate_system: true for this target; or do its part on the target by hand, and pass this transaction over with `millrace skip`.',
         facts: this.#facts,
@@ -81,10 +76,10 @@ export class StatementFilter {
   async #judgeByRules(statement: SourceStatement, known: StatementReading | null): Promise<Judged> {
     const { database, statusVars } = statement.query;
     const { statements } = this.#filter;
-    let verdict = statements.judgeUnread(database, headOf(statement.sql));
+    let verdict = statements.judgeUnread(database, statement.sql);
     let reading = known;
     if (verdict === null) {
-      reading ??= await this.#read(statement);
+      reading ??= await readForTarget(statement, this.#context);
       const facts: StatementFacts = { database, tableMapForUpdate: statusVars.tableMapForUpdate };
       verdict = statements.judge(reading, facts);
       if (verdict.is === 'which-table') {
@@ -107,7 +102,7 @@ export class StatementFilter {
   async #rewritten(statement: SourceStatement, reading: StatementReading | null): Promise<SourceStatement> {
     const moved = this.#underDatabase(statement);
     if (!this.#filter.rewritesStatements || reading === null) return moved;
-    const dialect = await this.#dialect(statement);
+    const dialect = await targetDialect(statement, this.#context);
     try {
       const sql = renameDatabases(moved.sql, reading, this.#rename(reading), dialect);
       return sql === null ? moved : { ...moved, sql };
@@ -134,24 +129,8 @@ export class StatementFilter {
     return database === query.database ? statement : { ...statement, query: { ...query, database } };
   }
 
-  async #read(statement: SourceStatement): Promise<StatementReading> {
-    return readStatement(statement.sql, await this.#dialect(statement));
-  }
-
-  async #dialect({ context: { charset, sqlMode } }: SourceStatement): Promise<StatementDialect> {
-    const { flavour, versionNumber } = this.#context.facts;
-    const collations = await this.#context.collations();
-    return {
-      flavour,
-      versionNumber,
-      sqlMode: sqlMode ?? 0n,
-      charset:
-        charset === null ? 'utf8mb4' : collationNames(collations, charset.client, 'a statement').charset,
-    };
-  }
-
   #stop(verdict: Exclude<Verdict, { is: 'run' | 'leave-out' }>, { sql }: SourceStatement): MillraceError {
-    const what = `the statement '${firstWords(sql)} …'`;
+    const what = `the statement '${firstSqlWords(sql)} …'`;
     if (verdict.is === 'border') {
       return new MillraceError(
         'FILTER_BORDER',
@@ -174,21 +153,18 @@ export class StatementFilter {
   }
 }
 
-function headOf(sql: Buffer): string {
-  return sql.toString('latin1', 0, HEAD_LENGTH);
+/** XA, SAVEPOINT, ROLLBACK TO, RELEASE SAVEPOINT. */
+function isOfTheTransaction(sql: Buffer): boolean {
+  const { words } = statementStart(sql);
+  return (
+    beginsWith(words, 'XA') ||
+    beginsWith(words, 'SAVEPOINT') ||
+    beginsWith(words, 'RELEASE', 'SAVEPOINT') ||
+    beginsWith(words, 'ROLLBACK', 'TO') ||
+    beginsWith(words, 'ROLLBACK', 'WORK', 'TO')
+  );
 }
 
 function isGrantedDatabase({ kind, role }: NamedObject): boolean {
   return kind === 'database' && role === 'grants';
-}
-
-/** The first two words, for people: `ALTER TABLE`. */
-export function firstWords(sql: Buffer): string {
-  const text = headOf(sql)
-    .replace(/\/\*(?!M?!)[\s\S]*?\*\//g, ' ')
-    .replace(/\/\*M?!\d*|\*\//g, ' ');
-  return (/^[\s(]*([A-Za-z_]+)(?:\s+([A-Za-z_]+))?/.exec(text)?.slice(1) ?? ['?'])
-    .filter((word) => word !== undefined)
-    .join(' ')
-    .toUpperCase();
 }

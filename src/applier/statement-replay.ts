@@ -15,6 +15,7 @@ import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import { MariadbGtidExtraFlag } from '../binlog/gtid-events.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
 import type { QueryContext, QueryEvent } from '../binlog/query-event.ts';
+import { beginsWith, statementStart } from '../binlog/sql-words.ts';
 import { statementHead } from '../relay/statement-text.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
@@ -28,6 +29,7 @@ import type { ReplayContext } from './replay-context.ts';
 import { type SourceStatement, sourceStatement } from './source-statement.ts';
 import { isServerText, serverParts } from './statement-charset.ts';
 import { StatementFilter } from './statement-filter.ts';
+import { readForTarget, targetDialect } from './target-dialect.ts';
 import type { EventView, Transaction } from './transaction.ts';
 
 const ER_BAD_DB_ERROR = 1049;
@@ -35,14 +37,7 @@ const ER_BAD_DB_ERROR = 1049;
 const ER_DBACCESS_DENIED_ERROR = 1044;
 /** Unknown table, unknown sequence, unknown view. */
 const MISSING = new Set([1051, 4091, 4092]);
-const DROPS_SEVERAL = /^\s*DROP\s+(?:TABLE|VIEW|SEQUENCE)\b[^,]*,/i;
-const QUOTED = /`(?:[^`]|``)*`|\/\*[\s\S]*?\*\//g;
-
-const CREATE_TABLE = /^\s*(?:\/\*[\s\S]*?\*\/\s*)*CREATE\s+(?:OR\s+REPLACE\s+)?TABLE\b/i;
-const CREATE_TEMPORARY = /^\s*(?:\/\*[\s\S]*?\*\/\s*)*CREATE\s+(?:OR\s+REPLACE\s+)?TEMPORARY\s+TABLE\b/i;
-const DROP_DATABASE = /^\s*(?:\/\*[\s\S]*?\*\/\s*)*DROP\s+(?:DATABASE|SCHEMA)\b/i;
 const START_TRANSACTION = /\s+START\s+TRANSACTION\s*$/i;
-const HEAD_LENGTH = 4096;
 /** utf8mb4_general_ci. */
 const UTF8MB4 = 45;
 const NOT_ASCII = /[^\x20-\x7e]/;
@@ -116,8 +111,13 @@ export class StatementReplay {
       statement = judged.statement;
       if (!judged.ofTheTransaction) this.statementsRun += 1;
     }
-    this.#refuseTemporary(headOf(statement.sql));
-    return { ...statement, sql: nameInvoker(statement.sql, query.statusVars.invoker, facts.flavour) };
+    await this.#refuseTemporary(statement);
+    const { invoker } = query.statusVars;
+    if (invoker === null) return statement;
+    return {
+      ...statement,
+      sql: nameInvoker(statement.sql, invoker, await targetDialect(statement, this.#context)),
+    };
   }
 
   #leaveOut(system: boolean): null {
@@ -132,12 +132,12 @@ export class StatementReplay {
    * stands behind the session's context, since a USE that fails would take the name back (error 1837).
    */
   async runInTransaction(statement: SourceStatement, begin: readonly string[]): Promise<void> {
-    if (this.#context.progress.kind === 'table' && CREATE_TABLE.test(headOf(statement.sql))) {
+    if (this.#context.progress.kind === 'table' && isCreateTable(statement.sql)) {
       return this.#createWithRows(statement);
     }
     await this.#enter(statement, true);
     await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts);
-    this.#check(await this.#runWithVariables(statement.sql), statement);
+    await this.#check(await this.#runWithVariables(statement.sql), statement);
   }
 
   /**
@@ -151,8 +151,8 @@ export class StatementReplay {
     }
     await this.#enter(statement, false);
     await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts);
-    const failed = this.#check(await this.#runWithVariables(statement.sql), statement);
-    if (DROP_DATABASE.test(headOf(statement.sql))) this.#session.context.forgetDatabase();
+    const failed = await this.#check(await this.#runWithVariables(statement.sql), statement);
+    if (mayDropDatabase(statement.sql)) this.#session.context.forgetDatabase();
     // A statement that failed as it did on the source gave its GTID back: it is committed as an empty transaction. One that
     // did not take its GTID (nothing to log on the target) has it taken by COMMIT; after one that did, COMMIT does nothing.
     await this.#session.execute([...(failed ? begin : []), 'COMMIT'], 'COMMIT', this.#facts);
@@ -168,14 +168,14 @@ export class StatementReplay {
     await this.#enter(statement, false);
     const reply = await this.#runWithVariables(sql);
     try {
-      this.#check(reply, statement);
+      await this.#check(reply, statement);
     } catch (error) {
       // It answered, so it did not run: there is nothing left to be settled.
       if (!reply.ok) await this.#dropIntent();
       throw error;
     }
     this.#ranDdl = true;
-    if (DROP_DATABASE.test(headOf(sql))) this.#session.context.forgetDatabase();
+    if (mayDropDatabase(sql)) this.#session.context.forgetDatabase();
   }
 
   async #dropIntent(): Promise<void> {
@@ -228,7 +228,7 @@ export class StatementReplay {
 
   async #inOneCharset(statement: SourceStatement, inTransaction: boolean): Promise<SourceStatement> {
     const { sql, query } = statement;
-    const generated = inTransaction && CREATE_TABLE.test(headOf(sql));
+    const generated = inTransaction && isCreateTable(sql);
     const context = this.#contextOfText(sql, query, generated);
     return { ...statement, sql: await this.#inClientCharset(sql, query), context };
   }
@@ -312,16 +312,32 @@ export class StatementReplay {
     );
   }
 
-  #refuseTemporary(head: string): void {
-    if (!CREATE_TEMPORARY.test(head)) return;
+  async #refuseTemporary(statement: SourceStatement): Promise<void> {
+    if (!(await this.#createsTemporary(statement))) return;
     throw this.#unsupported(
       'CREATE TEMPORARY TABLE in statement format',
       'Use binlog_format=ROW in that session on the source: then temporary tables are not logged.',
     );
   }
 
+  async #createsTemporary(statement: SourceStatement): Promise<boolean> {
+    const { words, veiled } = statementStart(statement.sql);
+    if (!veiled) return beginsWith(words, 'CREATE', 'TEMPORARY');
+    const reading = await readForTarget(statement, this.#context);
+    return reading.is === 'read' && reading.kind === 'create_table' && reading.temporary;
+  }
+
+  /** Tables, views or sequences. */
+  async #dropsSeveral(statement: SourceStatement): Promise<boolean> {
+    const reading = await readForTarget(statement, this.#context);
+    if (reading.is !== 'read' || (reading.kind !== 'drop_table' && reading.kind !== 'drop_view'))
+      return false;
+    return reading.objects.length > 1;
+  }
+
   /** True: it failed with exactly the error it had on the source. */
-  #check(reply: Reply, { query, sql }: SourceStatement): boolean {
+  async #check(reply: Reply, statement: SourceStatement): Promise<boolean> {
+    const { query } = statement;
     const expected = query.errorCode;
     if (reply.ok) {
       if (expected === 0) return false;
@@ -337,7 +353,7 @@ export class StatementReplay {
     if (expected !== 0 && reply.errno === expected) return true;
     if (expected === 0 && MISSING.has(reply.errno) && this.#context.facts.flavour === 'mariadb') {
       // A DROP of several of which one was missing is logged as if none had been (seen on 10.11.18): the others are gone.
-      if (DROPS_SEVERAL.test(sql.toString('latin1').replace(QUOTED, ''))) return false;
+      if (await this.#dropsSeveral(statement)) return false;
     }
     if (reply.errno === ER_DBACCESS_DENIED_ERROR && this.#missingDatabase !== null) {
       const unknown = {
@@ -362,6 +378,13 @@ export class StatementReplay {
   }
 }
 
-function headOf(sql: Buffer): string {
-  return sql.toString('latin1', 0, HEAD_LENGTH);
+function isCreateTable(sql: Buffer): boolean {
+  return beginsWith(statementStart(sql).words, 'CREATE', 'TABLE');
+}
+
+/** Then the session may have no default database any more. */
+function mayDropDatabase(sql: Buffer): boolean {
+  const { words, replaces, veiled } = statementStart(sql);
+  const [verb, kind] = words;
+  return veiled || ((verb === 'DROP' || replaces) && (kind === 'DATABASE' || kind === 'SCHEMA'));
 }

@@ -8,9 +8,10 @@
  *   anything else          other        (BEGIN NOT ATOMIC … is a compound statement: other)
  *
  * Servers write the left column themselves, as bare words; they compare without regard to case (mysqld's log_event.h), and
- * so do we, with blanks and plain comments before and between the words passed over. The words are ASCII in every charset
- * that a client may have. Does not allocate: called for every statement that is received.
+ * so do we, with blanks and plain comments before and between the words passed over (sql-words.ts). The words are ASCII in
+ * every charset that a client may have. Does not allocate: called for every statement that is received.
  */
+import { isSqlWordByte, skipSqlBlanks } from './sql-words.ts';
 
 export type SqlVerb =
   | 'begin'
@@ -24,7 +25,7 @@ export type SqlVerb =
 
 /** The verb of the statement buf[start, end). */
 export function sqlVerb(buf: Buffer, start: number, end: number): SqlVerb {
-  const at = skipBlanks(buf, start, end);
+  const at = skipSqlBlanks(buf, start, end);
   switch (upperAt(buf, at, end)) {
     case B: {
       const after = skipWord(buf, at, end, 'BEGIN');
@@ -48,9 +49,9 @@ export function sqlVerb(buf: Buffer, start: number, end: number): SqlVerb {
  * comment for one.
  */
 export function firstSqlWord(buf: Buffer, start: number, end: number): string {
-  const at = skipBlanks(buf, start, end);
+  const at = skipSqlBlanks(buf, start, end);
   let after = at;
-  while (after < Math.min(end, at + WORD_LENGTH_MAX) && isWordByte(buf[after]!)) after++;
+  while (after < Math.min(end, at + WORD_LENGTH_MAX) && isSqlWordByte(buf[after]!)) after++;
   const word = buf.toString('latin1', at, after).toUpperCase();
   return /^[A-Z]+$/.test(word) ? word : '';
 }
@@ -62,13 +63,10 @@ const C = 0x43;
 const R = 0x52;
 const X = 0x58;
 const SEMICOLON = 0x3b;
-const SLASH = 0x2f;
-const STAR = 0x2a;
-const EXCLAMATION = 0x21;
 
 function xaVerb(buf: Buffer, after: number, end: number): SqlVerb {
   if (after < 0) return 'other';
-  const at = skipBlanks(buf, after, end);
+  const at = skipSqlBlanks(buf, after, end);
   if (skipWord(buf, at, end, 'START') >= 0 || skipWord(buf, at, end, 'BEGIN') >= 0) return 'xa-start';
   if (skipWord(buf, at, end, 'END') >= 0) return 'xa-end';
   if (skipWord(buf, at, end, 'COMMIT') >= 0) return 'xa-commit';
@@ -77,14 +75,14 @@ function xaVerb(buf: Buffer, after: number, end: number): SqlVerb {
 }
 
 function isBareOrWork(buf: Buffer, after: number, end: number): boolean {
-  const at = skipBlanks(buf, after, end);
+  const at = skipSqlBlanks(buf, after, end);
   return at >= end || buf[at] === SEMICOLON || skipWord(buf, at, end, 'WORK') >= 0;
 }
 
 function isToSavepoint(buf: Buffer, after: number, end: number): boolean {
-  const at = skipBlanks(buf, after, end);
+  const at = skipSqlBlanks(buf, after, end);
   const afterWork = skipWord(buf, at, end, 'WORK');
-  return skipWord(buf, afterWork < 0 ? at : skipBlanks(buf, afterWork, end), end, 'TO') >= 0;
+  return skipWord(buf, afterWork < 0 ? at : skipSqlBlanks(buf, afterWork, end), end, 'TO') >= 0;
 }
 
 /** The end of `word` (upper case) when it stands at `at` and no letter, digit or underscore follows; else -1. */
@@ -94,35 +92,11 @@ function skipWord(buf: Buffer, at: number, end: number, word: string): number {
   for (let i = 0; i < word.length; i++) {
     if (upperAt(buf, at + i, end) !== word.charCodeAt(i)) return -1;
   }
-  return after < end && isWordByte(buf[after]!) ? -1 : after;
-}
-
-/** Passes over white space and plain comments; a version comment is not passed over: what it holds is executed. */
-function skipBlanks(buf: Buffer, start: number, end: number): number {
-  let at = start;
-  for (;;) {
-    while (at < end && isSpace(buf[at]!)) at++;
-    const comment = at + 1 < end && buf[at] === SLASH && buf[at + 1] === STAR && buf[at + 2] !== EXCLAMATION;
-    if (!comment) return at;
-    at += 2;
-    while (at < end && !(buf[at] === STAR && buf[at + 1] === SLASH)) at++;
-    at = Math.min(at + 2, end);
-  }
+  return after < end && isSqlWordByte(buf[after]!) ? -1 : after;
 }
 
 function upperAt(buf: Buffer, at: number, end: number): number {
   if (at >= end) return 0;
   const byte = buf[at]!;
   return byte >= 0x61 && byte <= 0x7a ? byte - 0x20 : byte;
-}
-
-function isSpace(byte: number): boolean {
-  return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
-}
-
-function isWordByte(byte: number): boolean {
-  const letter = byte | 0x20;
-  return (
-    (letter >= 0x61 && letter <= 0x7a) || (byte >= 0x30 && byte <= 0x39) || byte === 0x5f || byte >= 0x80
-  );
 }

@@ -13,6 +13,7 @@ import { malformed } from '../binlog/byte-decoder.ts';
 import { decodeRowsQuery } from '../binlog/control-events.ts';
 import { EVENT_HEADER_LENGTH, EventType, eventTypeName } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
+import { MariadbGtidExtraFlag } from '../binlog/gtid-events.ts';
 import { decompressMariadbEvent, isMariadbCompressed } from '../binlog/mariadb-compression.ts';
 import { countOversizedRows, type EventBytes } from '../binlog/oversized-rows.ts';
 import { decodeQuery, queryVerb } from '../binlog/query-event.ts';
@@ -75,6 +76,12 @@ const STATEMENT_IN_ROWS = new Set<number>([
 /** SAVEPOINT s, ROLLBACK TO s, RELEASE SAVEPOINT s. */
 const SAVEPOINT_WORDS: ReadonlySet<string> = new Set(['SAVEPOINT', 'ROLLBACK', 'RELEASE']);
 
+/**
+ * MariaDB with binlog_alter_two_phase logs an ALTER TABLE twice, in transactions of their own: the start, which changes nothing
+ * yet, and later its COMMIT ALTER, the one that the applier runs, or its ROLLBACK ALTER, after which nothing has happened.
+ */
+const ALTER_THAT_WAITS = MariadbGtidExtraFlag.START_ALTER | MariadbGtidExtraFlag.ROLLBACK_ALTER;
+
 export class ChangeReader {
   readonly #listener: ChangeListener;
   /** Of the server that runs the statements; null: as the log says of the one that wrote them. */
@@ -133,6 +140,7 @@ export class ChangeReader {
     this.#tables.clear();
     const { database, statusVars, sqlStart, sqlEnd } = decodeQuery(buf, bodyStart, end, fde);
     if (SAVEPOINT_WORDS.has(firstSqlWord(buf, sqlStart, sqlEnd))) return;
+    if (((statusVars.mariadbAlter?.flags ?? 0) & ALTER_THAT_WAITS) !== 0) return;
     this.#listener.statement({
       buf,
       start: sqlStart,

@@ -7,11 +7,8 @@
 import type { TableMap } from '../binlog/table-map.ts';
 import type { LoggedStatement } from './change-reader.ts';
 import type { StatementReading } from './statement-reading.ts';
-import { isAccountStatement, suspects, systemShare } from './system-rules.ts';
+import { isAccountStatement } from './system-rules.ts';
 import type { TargetFilter } from './target-filter.ts';
-
-/** What tells a statement's kind stands within. */
-const HEAD_LENGTH = 4096;
 
 export interface GuardScope {
   /** Rows that are deleted from this table are deleted on the target. */
@@ -27,20 +24,29 @@ export function guardScope(filter: TargetFilter | null): GuardScope {
   return {
     hasDeletes: (map) => filter.rows(map).delete,
     hasStatement: (statement, reading) => {
-      if (!filter.replicateSystem && isOfTheSystem(statement, reading)) return false;
+      if (!filter.replicateSystem && isOfTheSystem(filter, statement, reading)) return false;
       if (filter.onlySystem) return true;
-      const { buf, start, end, database, tableMapForUpdate } = statement;
+      const { database, tableMapForUpdate } = statement;
       const { statements } = filter;
-      const head = buf.toString('latin1', start, Math.min(end, start + HEAD_LENGTH));
       const verdict =
-        statements.judgeUnread(database, head) ?? statements.judge(reading, { database, tableMapForUpdate });
+        statements.judgeUnread(database, textOf(statement)) ??
+        statements.judge(reading, { database, tableMapForUpdate });
       return verdict.is !== 'leave-out';
     },
   };
 }
 
-function isOfTheSystem({ buf, start, end, database }: LoggedStatement, reading: StatementReading): boolean {
-  const text = buf.toString('latin1', start, end);
-  if (isAccountStatement(text)) return true;
-  return reading.is === 'read' && suspects(text, database) && systemShare(reading, database) === 'all';
+function isOfTheSystem(
+  { system }: TargetFilter,
+  statement: LoggedStatement,
+  reading: StatementReading,
+): boolean {
+  const sql = textOf(statement);
+  const { database } = statement;
+  if (isAccountStatement(sql)) return true;
+  return reading.is === 'read' && system.suspects(sql, database) && system.share(reading, database) === 'all';
+}
+
+function textOf({ buf, start, end }: LoggedStatement): Buffer {
+  return buf.subarray(start, end);
 }

@@ -1,15 +1,16 @@
 /**
  * What a guard says to one transaction: pure matching over what the transaction changes (change-reader.ts).
  *
- *   drop_database        DROP DATABASE
- *   drop_table           DROP TABLE of base tables, also when it is one of several; what drops them by the way: DROP DATABASE,
- *                        MariaDB's CREATE OR REPLACE TABLE. Temporary tables do not count
+ *   drop_database        DROP DATABASE, MariaDB's CREATE OR REPLACE DATABASE
+ *   drop_table           DROP TABLE of base tables and sequences, also when it is one of several; what drops them by the way:
+ *                        what drop_database sees, MariaDB's CREATE OR REPLACE TABLE. Temporary tables do not count
  *   truncate             TRUNCATE TABLE, and what empties a part of a table or all of it without saying DELETE: ALTER TABLE …
  *                        TRUNCATE PARTITION, DROP PARTITION, DISCARD TABLESPACE
  *   delete_rows_over     more rows deleted in the transaction, over all its tables, cascades included where the source logs
  *                        them (MySQL 9.6 and later). A DELETE that was logged as a statement does not tell how many rows it
- *                        deletes: it matches
- *   alter                ALTER TABLE, RENAME TABLE (either name), CREATE INDEX and DROP INDEX of a table that matches
+ *                        deletes: it matches. What a statement makes triggers and functions delete, and a REPLACE, is not seen
+ *                        when it is logged as a statement
+ *   alter                ALTER TABLE (whatever it does), RENAME TABLE (either name), CREATE INDEX and DROP INDEX of a table that matches
  *   unreadable           added to any of them: a statement that the reader has no rule for, or bytes that cannot be decoded,
  *                        could be anything
  *
@@ -24,7 +25,6 @@ import type { ChangeListener, LoggedStatement } from './change-reader.ts';
 import type { Guard } from './guard-rules.ts';
 import { EVERYTHING, type GuardScope } from './guard-scope.ts';
 import { readStatement } from './read-statement.ts';
-import { SqlTokens } from './sql-tokens.ts';
 import type { NamedObject, StatementReading } from './statement-reading.ts';
 import type { ChangeKind } from './target-rules.ts';
 import { WildTable } from './wild-table.ts';
@@ -103,11 +103,10 @@ export class GuardWatch implements ChangeListener {
       this.unreadable(`${word === '' ? 'a' : word} statement: ${reading.why}`);
       return;
     }
-    const guard = this.#guards.find((each) => this.#matches(each, reading, statement, sql));
+    const guard = this.#guards.find((each) => this.#matches(each, reading, statement));
     if (guard === undefined) return;
-    const alters = guard.is === 'truncate' && word !== 'TRUNCATE';
-    const text = statementText(alters ? { ...reading, kind: 'alter_table' } : reading, statement);
-    this.#found(guardText(guard), alters ? `${text}, which empties it or a part of it` : text);
+    const text = statementText(reading, statement);
+    this.#found(guardText(guard), reading.empties ? `${text}, which empties it or a part of it` : text);
   }
 
   text(): void {}
@@ -132,26 +131,22 @@ export class GuardWatch implements ChangeListener {
     };
   }
 
-  #matches(
-    guard: Guard,
-    reading: ReadStatement,
-    { database, dialect }: LoggedStatement,
-    sql: Buffer,
-  ): boolean {
-    const { kind, temporary } = reading;
+  #matches(guard: Guard, reading: ReadStatement, { database }: LoggedStatement): boolean {
+    const { kind, temporary, replaces } = reading;
+    const dropsDatabase = kind === 'drop_database' || (kind === 'create_database' && replaces);
     switch (guard.is) {
       case 'drop_database':
-        return kind === 'drop_database';
+        return dropsDatabase;
       case 'drop_table':
-        if (kind === 'drop_database') return true;
+        if (dropsDatabase) return true;
         if (temporary) return false;
-        return kind === 'drop_table' || (kind === 'create_table' && replaces(new SqlTokens(sql, dialect)));
+        return kind === 'drop_table' || (kind === 'create_table' && replaces);
       case 'truncate':
-        return kind === 'truncate' || (kind === 'alter_table' && empties(new SqlTokens(sql, dialect)));
+        return kind === 'truncate' || reading.empties;
       case 'delete_rows_over':
         return kind === 'delete';
       case 'alter': {
-        if (!ALTERING.has(kind) || temporary) return false;
+        if (temporary || !(ALTERING.has(kind) || isAlterTable(reading))) return false;
         const { tables } = this.#alters.find((each) => each.guard === guard)!;
         return changedTables(reading).some((table) => tables.matches(table.database ?? database, table.name));
       }
@@ -182,41 +177,33 @@ function changedTables({ objects }: ReadStatement): NamedObject[] {
   return objects.filter(({ kind, role }) => kind === 'table' && role !== 'reads');
 }
 
-/** CREATE OR REPLACE TABLE: one that is there is dropped. */
-function replaces(tokens: SqlTokens): boolean {
-  tokens.next();
-  return tokens.next().text === 'OR' && tokens.next().text === 'REPLACE';
-}
-
-/** ALTER TABLE … TRUNCATE PARTITION, DROP PARTITION, DISCARD TABLESPACE, DISCARD PARTITION … TABLESPACE. */
-function empties(tokens: SqlTokens): boolean {
-  let before = '';
-  for (let token = tokens.next(); token.kind !== 'end'; token = tokens.next()) {
-    const word = token.kind === 'word' ? token.text : '';
-    if (word === 'PARTITION' && (before === 'TRUNCATE' || before === 'DROP' || before === 'DISCARD'))
-      return true;
-    if (word === 'TABLESPACE' && before === 'DISCARD') return true;
-    before = word;
-  }
-  return false;
+/** Also one that only empties or maintains a partition: it says ALTER TABLE, and means a table that is guarded. */
+function isAlterTable({ verb, kind }: ReadStatement): boolean {
+  return verb === 'ALTER' && (kind === 'alter_table' || kind === 'truncate' || kind === 'maintenance');
 }
 
 /** `DROP TABLE shop.orders, shop.lines` */
 function statementText(reading: ReadStatement, { database }: LoggedStatement): string {
-  const verb = reading.kind.replaceAll('_', ' ').toUpperCase();
-  if (reading.kind === 'drop_database') {
-    const names = reading.objects.filter(({ kind }) => kind === 'database');
-    return `${verb} ${listed(names.map((each) => printable(each.database ?? each.name)))}`;
+  const { kind, objects } = reading;
+  const verb = kind.replaceAll('_', ' ').toUpperCase();
+  if (kind === 'drop_database' || kind === 'create_database') {
+    const names = listed(objects.map((each) => printable(each.database ?? each.name)));
+    return `${kind === 'drop_database' ? verb : 'CREATE OR REPLACE DATABASE'} ${names}`;
   }
-  const tables = changedTables(reading).map((table) => shown(table.database ?? database, table.name));
-  const names = listed([...new Set(tables)]);
-  switch (reading.kind) {
+  const tables = changedTables(reading);
+  const changed = tables.length > 0 ? tables : objects.filter((each) => each.kind === 'sequence');
+  const noun = tables.length > 0 ? 'TABLE' : 'SEQUENCE';
+  const names = listed([...new Set(changed.map((each) => shown(each.database ?? database, each.name)))]);
+  if (isAlterTable(reading)) return `ALTER TABLE ${names}`;
+  switch (kind) {
     case 'truncate':
       return `TRUNCATE TABLE ${names}`;
     case 'delete':
       return `DELETE from ${names}, logged as a statement: its rows cannot be counted`;
     case 'create_table':
-      return `CREATE OR REPLACE TABLE ${names}`;
+      return `CREATE OR REPLACE ${noun} ${names}`;
+    case 'drop_table':
+      return `DROP ${noun} ${names}`;
     case 'create_index':
     case 'drop_index':
       return `${verb} on ${names}`;

@@ -49,6 +49,9 @@ export function readStatement(sql: Buffer, dialect: StatementDialect): Statement
       databases: scan.databasesKnown ? scan.databases : null,
       ifExists: scan.ifExists,
       temporary: scan.temporary,
+      verb: scan.verb,
+      replaces: scan.replaces,
+      empties: scan.empties,
     };
   } catch (error) {
     if (!(error instanceof Unplaceable)) throw error;
@@ -148,7 +151,9 @@ function readVerb(scan: StatementScan): ChangeKind {
   if (scan.isSymbol('(')) return readRows(scan);
   // Nothing but comments, as MariaDB puts in the place of events that a replica does not know.
   if (scan.atEnd) return 'other';
-  const rule = VERBS.get(scan.wordAt());
+  const verb = scan.wordAt();
+  const rule = VERBS.get(verb);
+  if (!scan.inBody) scan.verb = verb;
   if (rule === undefined) scan.fail('the statement begins with something that has no rule');
   return rule(scan, readVerb);
 }
@@ -166,7 +171,7 @@ function readKind(scan: StatementScan, verb: string, kinds: Rules, modifiers: re
 
 function readCreate(scan: StatementScan): ChangeKind {
   scan.next();
-  scan.take('OR', 'REPLACE');
+  if (scan.take('OR', 'REPLACE') && !scan.inBody) scan.replaces = true;
   return readKind(scan, 'CREATE', CREATE, CREATE_MODIFIERS);
 }
 

@@ -74,6 +74,13 @@ class AlterClauses {
         return this.#convert();
       case 'TRUNCATE':
         if (scan.wordAt(1) === 'PARTITION') this.kind = 'truncate';
+        this.#noteEmptying('PARTITION');
+        return false;
+      case 'DROP':
+        this.#noteEmptying('PARTITION');
+        return false;
+      case 'DISCARD':
+        this.#noteEmptying('PARTITION', 'TABLESPACE');
         return false;
       case 'ANALYZE':
       case 'CHECK':
@@ -84,6 +91,11 @@ class AlterClauses {
       default:
         return false;
     }
+  }
+
+  /** The clause does so to one of these: to the rows in it. */
+  #noteEmptying(...what: readonly string[]): void {
+    if (!this.#scan.inBody && what.includes(this.#scan.wordAt(1))) this.#scan.empties = true;
   }
 
   /** RENAME [TO | AS | =] name; RENAME COLUMN, INDEX and KEY name no table. */

@@ -85,6 +85,15 @@ export type StatementReading =
       /** DROP … IF EXISTS, CREATE … IF NOT EXISTS. */
       readonly ifExists: boolean;
       readonly temporary: boolean;
+      /**
+       * The word that tells what it does: CREATE, ALTER, TRUNCATE …; behind SET STATEMENT … FOR where that stands before it.
+       * Empty: a query in parentheses, or nothing but comments.
+       */
+      readonly verb: string;
+      /** CREATE OR REPLACE: what is there is dropped. */
+      readonly replaces: boolean;
+      /** ALTER TABLE that takes the rows of a part of the table or all of it: TRUNCATE or DROP PARTITION, DISCARD … TABLESPACE. */
+      readonly empties: boolean;
     }
   /** The reader has no rule for it: `why` goes into the error, `at` is the byte where reading ended. */
   | { readonly is: 'unplaced'; readonly why: string; readonly at: number };

@@ -17,6 +17,7 @@
  * Pure. What has to be looked up (a trigger's table) is asked for by the verdict, and given to a second call.
  * Facts: filter-rules.ts.
  */
+import { beginsWith, statementStart } from '../binlog/sql-words.ts';
 import type { FilterRules, TableName } from './filter-rules.ts';
 import type { SkipRules } from './skip-rules.ts';
 import type { NamedObject, StatementReading } from './statement-reading.ts';
@@ -75,7 +76,6 @@ const GRANT_TABLES = {
 } as const;
 
 const OF_DATABASES: ReadonlySet<ChangeKind> = new Set(['create_database', 'alter_database', 'drop_database']);
-const DROP_TRIGGER = /^\s*(?:\/\*[\s\S]*?\*\/\s*)*DROP\s+TRIGGER\b/i;
 const TABLE_LIKE: ReadonlySet<string> = new Set(['table', 'view', 'sequence']);
 
 type Reading = Extract<StatementReading, { readonly is: 'read' }>;
@@ -104,15 +104,16 @@ export class StatementRules {
       !skip.isEmpty || (this.#byObjects ? !filter.isEmpty : filter.hasTableRules || writtenName);
   }
 
-  /** What the default database tells alone; null: the statement must be read. `text`: its first bytes. */
-  judgeUnread(database: string, text: string): Verdict | null {
+  /** What the default database tells alone; null: the statement must be read. */
+  judgeUnread(database: string, sql: Buffer): Verdict | null {
     if (!this.#byObjects && !this.#filter.databaseOk(this.#filter.rewrite(database))) return LEAVE_OUT;
-    return this.#mustRead || DROP_TRIGGER.test(text) ? null : RUN;
+    return this.#mustRead || mayDropTrigger(sql) ? null : RUN;
   }
 
   /** `triggerTable`: what `which-table` asked for; null: the target has no such trigger. */
   judge(reading: StatementReading, facts: StatementFacts, triggerTable?: TableName | null): Verdict {
-    if (reading.is === 'unplaced') return this.#judgeUnplaced(reading.why);
+    // Looked into only because it might have been a DROP TRIGGER: the default database has decided.
+    if (reading.is === 'unplaced') return this.#mustRead ? this.#judgeUnplaced(reading.why) : RUN;
     if (this.#byObjects && this.#filter.rewrites && reading.databases === null) {
       const verdict = this.#judgeUnplaced(
         'it names databases in a place where they cannot be told from other names',
@@ -269,6 +270,11 @@ export function grantedDatabase(pattern: string): string {
 
 export function grantPattern(database: string): string {
   return database.replaceAll(/[_%]/g, '\\$&');
+}
+
+function mayDropTrigger(sql: Buffer): boolean {
+  const { words, veiled } = statementStart(sql);
+  return veiled || beginsWith(words, 'DROP', 'TRIGGER');
 }
 
 function verdict(ok: boolean): Verdict {

@@ -46,6 +46,9 @@ export class StatementScan {
   databasesKnown = true;
   ifExists = false;
   temporary = false;
+  verb = '';
+  replaces = false;
+  empties = false;
   #bodies = 0;
 
   constructor(sql: Buffer, dialect: StatementDialect) {

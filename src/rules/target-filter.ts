@@ -8,7 +8,7 @@ import { FilterRules } from './filter-rules.ts';
 import { type NameDialect, nameMatching } from './name-matching.ts';
 import { SkipRules } from './skip-rules.ts';
 import { StatementRules } from './statement-rules.ts';
-import { isSystemDatabase } from './system-rules.ts';
+import { SystemSchemas } from './system-rules.ts';
 import type { TargetRules } from './target-rules.ts';
 
 export type RowsOperation = 'insert' | 'update' | 'delete';
@@ -29,6 +29,7 @@ export class TargetFilter {
   /** Nothing but the system's own is left out. */
   readonly onlySystem: boolean;
   readonly replicateSystem: boolean;
+  readonly system: SystemSchemas;
   /** Qualified names in statements are rewritten. */
   readonly rewritesStatements: boolean;
   readonly #filter: FilterRules;
@@ -41,6 +42,7 @@ export class TargetFilter {
     this.#skip = new SkipRules(rules.skipEvents, names);
     this.onlySystem = this.#filter.isEmpty && this.#skip.isEmpty;
     this.replicateSystem = rules.replicateSystem;
+    this.system = new SystemSchemas(dialect);
     this.rewritesStatements = rules.ddlFilter === 'objects' && this.#filter.rewrites;
     this.statements = new StatementRules({
       filter: this.#filter,
@@ -68,7 +70,7 @@ export class TargetFilter {
   #judge({ database: written, table }: TableMap): TableVerdict {
     const database = this.rewrite(written);
     const ok =
-      (this.replicateSystem || !isSystemDatabase(written)) && this.#filter.rowsOk({ database, table });
+      (this.replicateSystem || !this.system.has(written)) && this.#filter.rowsOk({ database, table });
     const keeps = (operation: RowsOperation): boolean => ok && !this.#skip.skips(operation, database, table);
     const verdict = { insert: keeps('insert'), update: keeps('update'), delete: keeps('delete') };
     return {

@@ -20,6 +20,7 @@
 import { createHash } from 'node:crypto';
 import { MillraceError } from '../base/errors.ts';
 import { type TransactionId, transactionIdText } from '../binlog/position-set.ts';
+import { firstSqlWords } from '../binlog/sql-words.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import { hexLiteral } from './table-progress.ts';
 import type { TargetFacts } from './target-facts.ts';
@@ -60,7 +61,7 @@ export async function prepareIntent(
   read: RowReader,
 ): Promise<Intent> {
   const names = wordsOf(sql, databases);
-  const kind = statementKind(sql) + (rowsFollow ? WITH_ROWS : '');
+  const kind = firstSqlWords(Buffer.from(sql)) + (rowsFollow ? WITH_ROWS : '');
   return {
     id: transactionIdText(id),
     kind,
@@ -155,11 +156,6 @@ async function endSession(control: WireConnection, id: number, kind: string): Pr
     'APPLY_TRANSIENT',
     `the session ${id} that runs '${kind} …' on the target has not ended yet`,
   );
-}
-
-function statementKind(sql: string): string {
-  const words = sql.replace(/\/\*!?\d*|\*\//g, ' ').match(/[A-Za-z_]+/g) ?? [];
-  return words.slice(0, 2).join(' ').toUpperCase();
 }
 
 /** Every word or quoted name of the statement, lower case; `,` when it has a comma outside of parentheses. */

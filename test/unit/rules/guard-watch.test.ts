@@ -20,13 +20,18 @@ const ALL: readonly Guard[] = [
 const table = (database: string, name: string) => ({ database, table: name }) as TableMap;
 
 /** What the guards say to a transaction of these statements, sent with `d` as the default database. */
-function askedOf(guards: readonly Guard[], sql: readonly string[], flavour: 'mysql' | 'mariadb' = 'mysql') {
+function askedOf(
+  guards: readonly Guard[],
+  sql: readonly string[],
+  flavour: 'mysql' | 'mariadb' = 'mysql',
+  statusVars: Buffer = Buffer.alloc(0),
+) {
   const watch = new GuardWatch(guards);
   const reader = new ChangeReader(watch, null);
   const fde = describeFormat(flavour);
   watch.begin();
   for (const each of sql) {
-    const buf = buildQuery(each);
+    const buf = buildQuery(each, statusVars);
     reader.take({ buf, start: 0, end: buf.length, type: EventType.QUERY_EVENT, fde, oversized: null });
   }
   return watch.end();
@@ -103,6 +108,63 @@ describe('a statement', () => {
     });
     expect(asked('CREATE TABLE shop.orders (a INT)', 'mariadb')).toBeNull();
     expect(asked('CREATE OR REPLACE VIEW shop.v AS SELECT 1', 'mariadb')).toBeNull();
+  });
+
+  test.each([
+    ['drop_database', 'CREATE OR REPLACE DATABASE shop', 'CREATE OR REPLACE DATABASE shop'],
+    ['drop_table', 'CREATE OR REPLACE SCHEMA shop', 'CREATE OR REPLACE DATABASE shop'],
+    ['drop_table', 'DROP SEQUENCE shop.s', 'DROP SEQUENCE shop.s'],
+    ['drop_table', 'CREATE OR REPLACE SEQUENCE shop.s', 'CREATE OR REPLACE SEQUENCE shop.s'],
+    ['drop_table', '/*M!100100 CREATE OR REPLACE */ TABLE t (a INT)', 'CREATE OR REPLACE TABLE d.t'],
+    [
+      'drop_table',
+      'SET STATEMENT max_statement_time=10 FOR CREATE OR REPLACE TABLE shop.orders (a INT)',
+      'CREATE OR REPLACE TABLE shop.orders',
+    ],
+    ['drop_database', 'SET STATEMENT max_statement_time=10 FOR DROP DATABASE shop', 'DROP DATABASE shop'],
+    ['truncate', 'SET STATEMENT max_statement_time=10 FOR TRUNCATE TABLE t', 'TRUNCATE TABLE d.t'],
+    ['truncate', 'SET STATEMENT max_statement_time=10 FOR ALTER TABLE logs DROP PARTITION p', EMPTIES],
+    ['truncate', 'ALTER TABLE logs WAIT 5 DROP PARTITION IF EXISTS p', EMPTIES],
+  ] as const)('of MariaDB: %s sees %s', (is, sql, what) => {
+    expect(askedOf([{ is }], [sql], 'mariadb')).toEqual({ guard: is, what });
+  });
+
+  test.each([
+    'CREATE OR REPLACE TEMPORARY TABLE shop.t (a INT)',
+    'CREATE OR REPLACE PROCEDURE p() CREATE OR REPLACE TABLE t (a INT)',
+    'CREATE PROCEDURE p() ALTER TABLE t DROP PARTITION q',
+    'CREATE OR REPLACE INDEX i ON d.t (a)',
+  ])('of MariaDB: nothing sees %s', (sql) => {
+    expect(asked(sql, 'mariadb')).toBeNull();
+  });
+
+  test.each([
+    ['TRUNCATE PARTITION p0', ', which empties it or a part of it'],
+    ['ALGORITHM=INPLACE, TRUNCATE PARTITION p0', ', which empties it or a part of it'],
+    ['DROP PARTITION p0', ', which empties it or a part of it'],
+    ['DISCARD PARTITION p0 TABLESPACE', ', which empties it or a part of it'],
+    ['EXCHANGE PARTITION p0 WITH TABLE d.u', ''],
+    ['REBUILD PARTITION p0', ''],
+    ['OPTIMIZE PARTITION p0', ''],
+  ])('alter sees ALTER TABLE … %s alone, without a guard beside it', (clause, empties) => {
+    const found = askedOf([{ is: 'alter', table: 'shop.%' }], [`ALTER TABLE shop.orders ${clause}`]);
+    expect(found?.guard).toBe('alter: shop.%');
+    expect(found?.what).toMatch(/^ALTER TABLE shop\.orders(, d\.u)?/);
+    expect(found?.what.endsWith(empties)).toBe(true);
+  });
+
+  test('alter sees no TRUNCATE TABLE and no ANALYZE TABLE', () => {
+    const guard = { is: 'alter', table: 'shop.%' } as const;
+    expect(askedOf([guard], ['TRUNCATE TABLE shop.orders', 'ANALYZE TABLE shop.orders'])).toBeNull();
+  });
+
+  test('an ALTER that MariaDB logs in two halves is met once: where it takes effect', () => {
+    const half = (flags: number, seqNo = Buffer.alloc(8)) =>
+      askedOf(ALL, ['ALTER TABLE shop.orders ADD c INT'], 'mariadb', Buffer.from([130, flags, ...seqNo]));
+    const start = Buffer.alloc(0);
+    expect(half(2, start)).toBeNull();
+    expect(half(8)).toBeNull();
+    expect(half(4)).toEqual({ guard: 'alter: shop.%', what: 'ALTER TABLE shop.orders' });
   });
 
   test('DROP DATABASE drops tables, also for a guard that only asks about these', () => {
