@@ -138,12 +138,13 @@ export class StatementFilter {
     return readStatement(statement.sql, await this.#dialect(statement));
   }
 
-  async #dialect({ context: { charset, sqlMode } }: SourceStatement): Promise<StatementDialect> {
+  async #dialect({ query, context: { charset, sqlMode } }: SourceStatement): Promise<StatementDialect> {
     const { flavour, versionNumber } = this.#context.facts;
     const collations = await this.#context.collations();
     return {
       flavour,
       versionNumber,
+      database: query.database,
       sqlMode: sqlMode ?? 0n,
       charset:
         charset === null ? 'utf8mb4' : collationNames(collations, charset.client, 'a statement').charset,

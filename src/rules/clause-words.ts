@@ -31,6 +31,7 @@ const BEFORE_NAME = words(
 );
 const RESERVED_VERBS = words('CREATE ALTER DROP RENAME GRANT REVOKE ANALYZE');
 const MAINTENANCE_VERBS = words('TRUNCATE OPTIMIZE REPAIR CHECK CHECKSUM FLUSH');
+const OF_MAINTENANCE = words('TABLE TABLES VIEW VIEWS');
 
 function words(list: string): ReadonlySet<string> {
   return new Set(list.split(' '));
@@ -62,7 +63,6 @@ export function beginsStatement(scan: StatementScan): boolean {
   if (RESERVED_VERBS.has(word)) return true;
   if (!MAINTENANCE_VERBS.has(word)) return false;
   const at = ['LOCAL', 'NO_WRITE_TO_BINLOG'].includes(scan.wordAt(1)) ? 2 : 1;
-  if (scan.wordAt(at) === 'TABLE' || scan.wordAt(at) === 'TABLES') return true;
-  if (word !== 'TRUNCATE' || !scan.isName(1)) return false;
-  return scan.isSymbol(';', 2) || (scan.isSymbol('.', 2) && scan.isSymbol(';', 4));
+  if (OF_MAINTENANCE.has(scan.wordAt(at))) return true;
+  return word === 'TRUNCATE' && scan.isName(1) && (scan.isSymbol(';', 2) || scan.isSymbol('.', 2));
 }

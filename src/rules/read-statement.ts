@@ -49,6 +49,7 @@ export function readStatement(sql: Buffer, dialect: StatementDialect): Statement
       databases: scan.databasesKnown ? scan.databases : null,
       ifExists: scan.ifExists,
       temporary: scan.temporary,
+      updateListIsPlain: scan.updateListIsPlain,
     };
   } catch (error) {
     if (!(error instanceof Unplaceable)) throw error;

@@ -46,6 +46,7 @@ export class StatementScan {
   databasesKnown = true;
   ifExists = false;
   temporary = false;
+  updateListIsPlain = true;
   #bodies = 0;
 
   constructor(sql: Buffer, dialect: StatementDialect) {
