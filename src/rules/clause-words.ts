@@ -31,7 +31,6 @@ const BEFORE_NAME = words(
 );
 const RESERVED_VERBS = words('CREATE ALTER DROP RENAME GRANT REVOKE ANALYZE');
 const MAINTENANCE_VERBS = words('TRUNCATE OPTIMIZE REPAIR CHECK CHECKSUM FLUSH');
-const OF_MAINTENANCE = words('TABLE TABLES VIEW VIEWS');
 
 function words(list: string): ReadonlySet<string> {
   return new Set(list.split(' '));
@@ -63,6 +62,6 @@ export function beginsStatement(scan: StatementScan): boolean {
   if (RESERVED_VERBS.has(word)) return true;
   if (!MAINTENANCE_VERBS.has(word)) return false;
   const at = ['LOCAL', 'NO_WRITE_TO_BINLOG'].includes(scan.wordAt(1)) ? 2 : 1;
-  if (OF_MAINTENANCE.has(scan.wordAt(at))) return true;
+  if (scan.wordAt(at) === 'TABLE' || scan.wordAt(at) === 'TABLES') return true;
   return word === 'TRUNCATE' && scan.isName(1) && (scan.isSymbol(';', 2) || scan.isSymbol('.', 2));
 }
