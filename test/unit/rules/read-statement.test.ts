@@ -196,7 +196,6 @@ describe('views, programs and databases', () => {
   test.each([
     ['DECLARE r ROW TYPE OF a.t', 0n, 'a'],
     ['DECLARE x TYPE OF a.t.c', 0n, 'a'],
-    ['TRUNCATE a.t WAIT 3', 0n, 'a'],
     ["EXECUTE IMMEDIATE 'DELETE FROM a.t'", 0n, '?'],
     ['EXECUTE immediate', 0n, ''],
     ['r a.t%ROWTYPE', 0x20en, 'a'],
