@@ -11,7 +11,7 @@ import type { SourceStatement } from './source-statement.ts';
 type Target = Pick<ReplayContext, 'facts' | 'collations'>;
 
 export async function targetDialect(
-  { context: { charset, sqlMode } }: SourceStatement,
+  { query, context: { charset, sqlMode } }: SourceStatement,
   target: Target,
 ): Promise<StatementDialect> {
   const { flavour, versionNumber } = target.facts;
@@ -19,6 +19,7 @@ export async function targetDialect(
   return {
     flavour,
     versionNumber,
+    database: query.database,
     sqlMode: sqlMode ?? 0n,
     charset: charset === null ? 'utf8mb4' : collationNames(collations, charset.client, 'a statement').charset,
   };

@@ -20,8 +20,18 @@ const RESERVED_NAMES = /^(identity|millrace\..*)$/i;
 /** What `pause` and `resume` take for the channel's reader, and not for a target. */
 const READER = 'reader';
 
-export function crossChecks(config: RawConfig): PathProblem[] {
+export interface CrossChecks {
+  readonly problems: PathProblem[];
+  /** What is as it should not be, and works all the same. */
+  readonly warnings: readonly PathProblem[];
+}
+
+export function crossChecks(config: RawConfig): CrossChecks {
   const problems: PathProblem[] = [];
+  const warnings: PathProblem[] = [];
+  const warn = (path: ConfigPath, message: string): void => {
+    warnings.push({ code: 'CONFIG', path, message });
+  };
   const wrong = (path: ConfigPath, message: string): void => {
     problems.push({ code: 'CONFIG', path, message });
   };
@@ -49,12 +59,12 @@ export function crossChecks(config: RawConfig): PathProblem[] {
     names.set(channel.name.toLowerCase(), index);
     checkChannel(channel, path, wrong);
     for (const [number, target] of channel.targets.entries()) {
-      checkRules(target, [...path, 'targets', number], wrong);
+      checkRules(target, [...path, 'targets', number], { wrong, warn });
       checkGuards(target, [...path, 'targets', number], wrong);
       refuseLaterFeatures(target, [...path, 'targets', number], later);
     }
   }
-  return problems;
+  return { problems, warnings };
 }
 
 function checkHttp(http: RawHttp, wrong: Report): void {

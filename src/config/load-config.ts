@@ -44,11 +44,11 @@ export function readConfig(file: string, environment: Environment): ConfigResult
   const parsed = configSchema.safeParse(yaml.toJS());
   if (!parsed.success) return failure(schemaProblems(yaml, parsed.error.issues));
 
-  const problems: PathProblem[] = crossChecks(parsed.data);
+  const { problems, warnings: doubts } = crossChecks(parsed.data);
   const reader = new SecretFiles(dirname(resolve(file)), problems);
   const config = build(file, parsed.data, reader);
   if (problems.length > 0) return failure(problems.map((problem) => yaml.locate(problem)));
-  const warnings = reader.warnings.map((warning) => problemLine(file, yaml.locate(warning)));
+  const warnings = [...doubts, ...reader.warnings].map((warning) => problemLine(file, yaml.locate(warning)));
   return { ok: true, config: deepFreeze({ ...config, warnings }) };
 }
 

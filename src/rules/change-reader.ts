@@ -148,7 +148,7 @@ export class ChangeReader {
       whole: oversized === null,
       database,
       tableMapForUpdate: statusVars.tableMapForUpdate,
-      dialect: statementDialect(statusVars, fde, this.#versionNumber),
+      dialect: { ...statementDialect(statusVars, fde, this.#versionNumber), database },
     });
   }
 

@@ -6,7 +6,8 @@
  * in its own query too.
  */
 
-export type ListRole = 'reads' | 'changes-rows';
+/** `deletes-from`: the list of a DELETE of several tables, of which its targets are changed. */
+export type ListRole = 'reads' | 'changes-rows' | 'deletes-from';
 
 export interface CommonTable {
   readonly name: string;
@@ -42,6 +43,11 @@ export class ClauseFrames {
 
   get outermost(): boolean {
     return this.#frames.length === 1;
+  }
+
+  /** Outside of all parentheses stands the list of an UPDATE: also in the parentheses of its conditions. */
+  get inUpdateList(): boolean {
+    return this.#frames[0]!.tables === 'changes-rows';
   }
 
   beginTables(role: ListRole): void {

@@ -42,10 +42,18 @@ export class ClauseNames {
   }
 
   tableAs(written: QualifiedName, role: ListRole, alias: string | null = null): void {
-    if (this.#isCommonTable(written)) return;
+    if (this.#isCommonTable(written)) {
+      this.noTable();
+      return;
+    }
     const { objects } = this.#scan;
-    this.#scan.note(written, 'table', role, role === 'changes-rows');
-    if (this.#targets !== null) this.#mentions.push({ index: objects.length - 1, written, alias });
+    this.#scan.note(written, 'table', role === 'deletes-from' ? 'reads' : role, role === 'changes-rows');
+    if (role === 'deletes-from') this.#mentions.push({ index: objects.length - 1, written, alias });
+  }
+
+  /** A query or a function stands where a table could: in the list of an UPDATE it has a place that no object shows. */
+  noTable(): void {
+    if (this.#frames.inUpdateList && !this.#scan.inBody) this.#scan.updateListIsPlain = false;
   }
 
   #isCommonTable({ database, name }: QualifiedName): boolean {
@@ -59,7 +67,8 @@ export class ClauseNames {
     this.#scan.note(written, 'routine', 'reads', false);
   }
 
-  sequence(written: QualifiedName, role: ListRole): void {
+  sequence(written: QualifiedName, role: 'reads' | 'changes-rows'): void {
+    this.noTable();
     this.#scan.note(written, 'sequence', role, false);
   }
 
@@ -104,12 +113,52 @@ export class ClauseNames {
     if (this.#targets === null || this.#scan.inBody) return;
     const { objects } = this.#scan;
     for (const target of this.#targets) {
-      const meant = this.#mentions.find((mention) => isMeant(mention, target));
-      if (meant === undefined) {
-        this.#scan.fail('a table to delete from is not in the list of tables', target.name.span.start);
-      }
-      objects[meant.index] = { ...objects[meant.index]!, role: 'changes-rows', updating: true };
+      const { index } = this.#meantBy(target);
+      objects[index] = { ...objects[index]!, role: 'changes-rows', updating: true };
     }
+  }
+
+  /**
+   * As multi_delete_table_match finds it: by the alias, which a target with a database never means; else by the name and the
+   * database, which is the default one where none is written. The server has found just one. Whether capitals are a
+   * difference to it is not known here: what is written the same goes first.
+   */
+  #meantBy(target: QualifiedName): TableMention {
+    const [exact] = this.#candidates(target, exactly).sure;
+    if (exact !== undefined) return exact;
+    const { sure, perhaps } = this.#candidates(target, inAnyCase);
+    const [found, ...others] = [...sure, ...perhaps];
+    const { start } = target.name.span;
+    if (found === undefined) {
+      this.#scan.fail('a table to delete from is not in the list of tables', start);
+    }
+    if (others.length > 0) {
+      this.#scan.fail(
+        'which table it deletes from depends on the default database, which is not known',
+        start,
+      );
+    }
+    return found;
+  }
+
+  /** `perhaps`: if the default database, which is not known, is the one that is written. */
+  #candidates(target: QualifiedName, same: SameName): Record<'sure' | 'perhaps', TableMention[]> {
+    const found: Record<'sure' | 'perhaps', TableMention[]> = { sure: [], perhaps: [] };
+    const fallback = this.#scan.dialect.database;
+    for (const mention of this.#mentions) {
+      const { written, alias } = mention;
+      if (alias !== null) {
+        if (target.database === null && same(alias, target.name.name)) found.sure.push(mention);
+        continue;
+      }
+      if (!same(written.name.name, target.name.name)) continue;
+      const one = written.database?.name ?? fallback;
+      const other = target.database?.name ?? fallback;
+      if (one === other || (one !== undefined && other !== undefined && same(one, other))) {
+        found.sure.push(mention);
+      } else if (one === undefined || other === undefined) found.perhaps.push(mention);
+    }
+    return found;
   }
 
   // ---- names in expressions
@@ -142,6 +191,8 @@ export class ClauseNames {
     if (third !== undefined || star) {
       if (third !== undefined && scan.isSymbol('(')) this.routine(written);
       else scan.note(written, 'table', 'reads', false);
+    } else if (scan.mariadb && scan.isSymbol('%') && scan.wordAt(1) === 'ROWTYPE') {
+      scan.note(written, 'table', 'reads', false);
     } else if (scan.isSymbol('(')) {
       if (this.#mayBePackage()) scan.databasesKnown = false;
       else this.routine(written);
@@ -158,8 +209,7 @@ export class ClauseNames {
   }
 }
 
-/** A table with an alias is meant by it, and then not by its name. */
-function isMeant({ written, alias }: TableMention, { database, name }: QualifiedName): boolean {
-  if (database === null) return (alias ?? written.name.name) === name.name;
-  return written.name.name === name.name && (written.database?.name ?? database.name) === database.name;
-}
+type SameName = (one: string, other: string) => boolean;
+
+const exactly: SameName = (one, other) => one === other;
+const inAnyCase: SameName = (one, other) => one.toLowerCase() === other.toLowerCase();

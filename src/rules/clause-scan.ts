@@ -145,8 +145,9 @@ export class ClauseScan {
   #inTables(word: string, frame: Frame): boolean {
     const scan = this.#scan;
     if (frame.expectTable) {
-      if (beginsQuery(word) && word !== 'VALUES') return this.#leaveTables(word, frame);
-      if (word === 'VALUES' && (scan.isSymbol('(', 1) || scan.wordAt(1) === 'ROW')) {
+      const row = scan.isSymbol('(', 1) || scan.wordAt(1) === 'ROW';
+      if (beginsQuery(word) && (word !== 'VALUES' || row)) {
+        this.#names.noTable();
         return this.#leaveTables(word, frame);
       }
       if (word === 'LATERAL' && (scan.isSymbol('(', 1) || scan.isSymbol('(', 2))) return this.#pass();
@@ -222,6 +223,7 @@ export class ClauseScan {
     const scan = this.#scan;
     switch (word) {
       case 'SELECT':
+        this.#names.noTable();
         frame.query = true;
         frame.awaitsFrom = true;
         if (this.#sequencesMove === 'after SELECT') this.#sequencesMove = 'always';
@@ -248,6 +250,7 @@ export class ClauseScan {
         readDelete(scan, this.#frames, this.#names);
         return true;
       case 'TABLE':
+        this.#names.noTable();
         scan.next();
         if (scan.isName() || scan.isSymbol('.')) this.#names.table('reads');
         return true;
@@ -292,21 +295,72 @@ export class ClauseScan {
       return true;
     }
     if (scan.take('DROP', 'PREPARE')) return true;
-    if (word === 'SHOW') {
-      this.#show();
-      return true;
+    if (this.#statementAsText(word)) return true;
+    switch (word) {
+      case 'SHOW':
+        this.#show();
+        return true;
+      case 'DESC':
+      case 'DESCRIBE':
+      case 'EXPLAIN':
+        // DESC stands behind a column too, and EXPLAIN before a query; then no dot follows what follows.
+        if (!scan.isName(1) || !scan.isSymbol('.', 2)) return false;
+        scan.next();
+        this.#names.table('reads');
+        return true;
+      case 'FOR':
+        // EXPLAIN FOR SCHEMA db SELECT …
+        if (!scan.take('FOR', 'SCHEMA') && !scan.take('FOR', 'DATABASE')) return false;
+        scan.database('reads');
+        return true;
+      case 'CACHE':
+        return scan.take('CACHE', 'INDEX') && this.#tablesOfCache();
+      case 'LOAD':
+        return scan.take('LOAD', 'INDEX', 'INTO', 'CACHE') && this.#tablesOfCache();
+      case 'ROW':
+        if (!scan.take('ROW', 'TYPE', 'OF')) return false;
+        this.#names.table('reads');
+        return true;
     }
     if (!beginsStatement(scan)) return false;
     readInner(scan);
     return true;
   }
 
-  /** What follows FROM, IN and dots may be a database; no rule tells. */
+  /** What follows FROM, IN, DATABASE and dots may be a database; no rule tells. */
   #show(): void {
     const scan = this.#scan;
     for (; !scan.atEnd; scan.next()) {
-      if (scan.isWord('FROM', 'IN') || scan.isSymbol('.')) scan.databasesKnown = false;
+      if (scan.isWord('FROM', 'IN', 'DATABASE', 'SCHEMA') || scan.isSymbol('.')) scan.databasesKnown = false;
     }
+  }
+
+  /** {CACHE INDEX | LOAD INDEX INTO CACHE} t [PARTITION (…)] [INDEX (…)] [IGNORE LEAVES], … [IN cache] */
+  #tablesOfCache(): true {
+    const scan = this.#scan;
+    do {
+      this.#names.table('reads');
+      while (!scan.atEnd && !scan.isSymbol(',')) {
+        if (scan.isSymbol('(')) scan.skipParentheses();
+        else scan.next();
+      }
+    } while (scan.takeSymbol(','));
+    return true;
+  }
+
+  /** PREPARE s FROM …, EXECUTE IMMEDIATE …: what it will name is not known before it runs. */
+  #statementAsText(word: string): boolean {
+    const scan = this.#scan;
+    const { awaitsFrom } = this.#frames.current;
+    if (word === 'PREPARE' && !awaitsFrom && scan.isName(1) && scan.wordAt(2) === 'FROM') {
+      scan.next();
+      scan.next();
+      scan.next();
+    } else if (!(word === 'EXECUTE' && !scan.isSymbol(';', 2) && scan.take('EXECUTE', 'IMMEDIATE'))) {
+      return false;
+    }
+    scan.databasesKnown = false;
+    return true;
   }
 
   #begins(change: 'insert' | 'update' | 'delete'): void {
@@ -368,6 +422,7 @@ export class ClauseScan {
       frame.expectTable = false;
       if (scan.isName() && scan.isSymbol('(', 1)) {
         // A table function: JSON_TABLE(…).
+        this.#names.noTable();
         scan.next();
         return;
       }

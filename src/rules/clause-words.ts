@@ -63,6 +63,5 @@ export function beginsStatement(scan: StatementScan): boolean {
   if (!MAINTENANCE_VERBS.has(word)) return false;
   const at = ['LOCAL', 'NO_WRITE_TO_BINLOG'].includes(scan.wordAt(1)) ? 2 : 1;
   if (scan.wordAt(at) === 'TABLE' || scan.wordAt(at) === 'TABLES') return true;
-  if (word !== 'TRUNCATE' || !scan.isName(1)) return false;
-  return scan.isSymbol(';', 2) || (scan.isSymbol('.', 2) && scan.isSymbol(';', 4));
+  return word === 'TRUNCATE' && scan.isName(1) && (scan.isSymbol(';', 2) || scan.isSymbol('.', 2));
 }

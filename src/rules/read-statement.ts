@@ -52,6 +52,7 @@ export function readStatement(sql: Buffer, dialect: StatementDialect): Statement
       verb: scan.verb,
       replaces: scan.replaces,
       empties: scan.empties,
+      updateListIsPlain: scan.updateListIsPlain,
     };
   } catch (error) {
     if (!(error instanceof Unplaceable)) throw error;

@@ -48,7 +48,7 @@ export function readDelete(scan: StatementScan, frames: ClauseFrames, names: Cla
     return;
   }
   names.deleteFrom(targets);
-  frames.beginTables('reads');
+  frames.beginTables('deletes-from');
 }
 
 /** UNION = (t1, t2) of a MERGE table; the UNION of queries has nothing to be read here. */

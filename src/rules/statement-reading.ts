@@ -14,6 +14,8 @@ export interface StatementDialect {
   readonly charset: string;
   /** As 90704 for 9.7.4: decides which version comments are executed. */
   readonly versionNumber: number;
+  /** The session's default database, '' for none; left out: not known, and what it alone would tell is `unplaced`. */
+  readonly database?: string;
 }
 
 export interface Span {
@@ -79,7 +81,7 @@ export type StatementReading =
       readonly objects: readonly NamedObject[];
       /**
        * Each place where a database is written, in the order of the text: with the objects, before columns and functions, and
-       * in bodies. Null: some part has names that cannot be told from others.
+       * in bodies. Null: some part has names that cannot be told from others, or statements that are text until they run.
        */
       readonly databases: readonly NamedDatabase[] | null;
       /** DROP … IF EXISTS, CREATE … IF NOT EXISTS. */
@@ -94,6 +96,11 @@ export type StatementReading =
       readonly replaces: boolean;
       /** ALTER TABLE that takes the rows of a part of the table or all of it: TRUNCATE or DROP PARTITION, DISCARD … TABLESPACE. */
       readonly empties: boolean;
+      /**
+       * In the list of an UPDATE stand tables only, which are then the `updating` ones, in their order. False: a query or a
+       * function stands among them, also in a condition, and servers number it, too.
+       */
+      readonly updateListIsPlain: boolean;
     }
   /** The reader has no rule for it: `why` goes into the error, `at` is the byte where reading ended. */
   | { readonly is: 'unplaced'; readonly why: string; readonly at: number };

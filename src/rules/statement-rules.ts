@@ -35,7 +35,7 @@ export type Verdict =
 export interface StatementFacts {
   /** As the event has it; '': none. */
   readonly database: string;
-  /** Of an UPDATE of several tables: which of them it changes, by their order. */
+  /** Of an UPDATE of several tables: which of its list it changes, by their order (table_map_for_update). */
   readonly tableMapForUpdate: bigint | null;
 }
 
@@ -116,7 +116,7 @@ export class StatementRules {
     if (reading.is === 'unplaced') return this.#mustRead ? this.#judgeUnplaced(reading.why) : RUN;
     if (this.#byObjects && this.#filter.rewrites && reading.databases === null) {
       const verdict = this.#judgeUnplaced(
-        'it names databases in a place where they cannot be told from other names',
+        'it names databases, or may do so, in a place where they cannot be told from other names',
       );
       if (verdict.is !== 'run') return verdict;
     }
@@ -126,6 +126,33 @@ export class StatementRules {
         return { is: 'which-table', database: this.#databaseOf(trigger, facts), trigger: trigger.name };
       }
     }
+    const { tableMapForUpdate: map } = facts;
+    if (map !== null && reading.kind === 'update') return this.#judgeUpdate(reading, map, facts);
+    return this.#judgeRead(reading, facts, triggerTable);
+  }
+
+  /** Of the tables of its list, those count as updated that the event says. */
+  #judgeUpdate(reading: Reading, map: bigint, facts: StatementFacts): Verdict {
+    const listed = reading.objects.filter(({ updating }) => updating);
+    const changing = (isChanged: (index: number) => boolean): Verdict => {
+      const left = new Set(listed.filter((_, index) => !isChanged(index)));
+      const objects = reading.objects.map(
+        (each): NamedObject => (left.has(each) ? { ...each, role: 'reads', updating: false } : each),
+      );
+      return this.#judgeRead({ ...reading, objects }, facts, null);
+    };
+    if (reading.updateListIsPlain && map !== 0n && map >> BigInt(listed.length) === 0n) {
+      return changing((index) => ((map >> BigInt(index)) & 1n) === 1n);
+    }
+    // The places are not those of the text (what stands among the tables is numbered too, and a view's own tables in its
+    // place); but it may be that the rules say the same of each table that can be meant.
+    const verdicts = listed.map((_, index) => changing((other) => other === index));
+    const [first] = verdicts;
+    if (first !== undefined && verdicts.every(({ is }) => is === first.is)) return first;
+    return this.#judgeUnplaced('which of its tables it changes cannot be told');
+  }
+
+  #judgeRead(reading: Reading, facts: StatementFacts, triggerTable: TableName | null | undefined): Verdict {
     const verdict = this.#byObjects
       ? this.#judgeByObjects(reading, facts, triggerTable)
       : this.#judgeAsServer(reading, facts, triggerTable);
@@ -162,7 +189,7 @@ export class StatementRules {
     const listed = objects.filter(
       (each) => TABLE_LIKE.has(each.kind) || (account && each.kind === 'routine' && each.updating),
     );
-    const changed = changedTables(listed, facts).map((each) => this.#tableName(each, facts));
+    const changed = listed.filter(({ updating }) => updating).map((each) => this.#tableName(each, facts));
     if (listed.length > 0 && !filter.tablesOk(changed)) return LEAVE_OUT;
     return verdict(!account || filter.tablesOk(this.#grantTables));
   }
@@ -192,7 +219,7 @@ export class StatementRules {
       return verdict(triggerTable !== null && triggerTable !== undefined && filter.rowsOk(triggerTable));
     }
     if (reading.kind === 'drop_table' && reading.temporary && reading.ifExists) return RUN;
-    const changed = this.#changedObjects(reading, facts);
+    const changed = changedObjects(reading);
     if (changed.length === 0) return verdict(filter.databaseOk(filter.rewrite(facts.database)));
     return this.#allOrNone(changed, facts, (each) => this.#objectOk(each, facts));
   }
@@ -213,7 +240,7 @@ export class StatementRules {
     if (kind === 'drop_trigger' && triggerTable) {
       return verdict(!skip.skips(kind, triggerTable.database, triggerTable.table));
     }
-    const changed = this.#changedObjects(reading, facts);
+    const changed = changedObjects(reading);
     if (changed.length === 0) return RUN;
     return this.#allOrNone(changed, facts, (each) => {
       const { database, table } = this.#tableName(each, facts);
@@ -222,16 +249,6 @@ export class StatementRules {
   }
 
   // ---- objects
-
-  /** What the statement changes. A trigger is judged by its table, which stands beside it. */
-  #changedObjects(reading: Reading, facts: StatementFacts): readonly NamedObject[] {
-    const { objects } = reading;
-    if (facts.tableMapForUpdate !== null) return changedTables(objects, facts);
-    const trigger = objects.some(({ kind }) => kind === 'trigger');
-    return objects.filter(
-      ({ kind, role, updating }) => (role !== 'reads' || updating) && !(trigger && kind === 'trigger'),
-    );
-  }
 
   #allOrNone(
     objects: readonly NamedObject[],
@@ -281,10 +298,10 @@ function verdict(ok: boolean): Verdict {
   return ok ? RUN : LEAVE_OUT;
 }
 
-function changedTables(
-  listed: readonly NamedObject[],
-  { tableMapForUpdate: map }: StatementFacts,
-): NamedObject[] {
-  if (map === null) return listed.filter(({ updating }) => updating);
-  return listed.filter((_, index) => ((map >> BigInt(index)) & 1n) === 1n);
+/** What the statement changes. A trigger is judged by its table, which stands beside it. */
+function changedObjects({ objects }: Reading): readonly NamedObject[] {
+  const trigger = objects.some(({ kind }) => kind === 'trigger');
+  return objects.filter(
+    ({ kind, role, updating }) => (role !== 'reads' || updating) && !(trigger && kind === 'trigger'),
+  );
 }

@@ -49,6 +49,7 @@ export class StatementScan {
   verb = '';
   replaces = false;
   empties = false;
+  updateListIsPlain = true;
   #bodies = 0;
 
   constructor(sql: Buffer, dialect: StatementDialect) {

@@ -22,6 +22,13 @@ export function problems(text: string): string[] {
   return result.ok ? [] : result.problems.map((problem) => problemLine('config.yaml', problem));
 }
 
+/** Of a configuration that is accepted. */
+export function warnings(text: string): readonly string[] {
+  const result = readConfig(write(text), ENV);
+  if (!result.ok) throw new Error(result.problems.map((each) => problemLine('config.yaml', each)).join('\n'));
+  return result.config.warnings.map((line) => line.replace(folder, '').replace(/^\//, ''));
+}
+
 /** The smallest file that works. */
 export const EIGHT_LINES = `data_dir: ./data
 channels:

@@ -3,6 +3,7 @@
  * test/scenario/statement-reading.test.ts.
  */
 import { describe, expect, test } from 'vitest';
+import { readStatement } from '../../../src/rules/read-statement.ts';
 import { inWords, MARIADB, MYSQL } from './statement-words.ts';
 
 describe('tables', () => {
@@ -159,13 +160,49 @@ describe('views, programs and databases', () => {
       TRUNCATE d11.t; TRUNCATE TABLE d12.t; OPTIMIZE LOCAL TABLE d13.t, d14.t; FLUSH TABLES d15.t;
       GRANT SELECT ON d16.* TO u; CREATE EVENT d17.e ON SCHEDULE EVERY 1 DAY DO DELETE FROM d18.t;
       SELECT truncate(1, 2), a.b INTO x FROM d19.t FOR UPDATE; CALL d20.p(); SET x = d21.f(1);
-      DROP PREPARE s; PREPARE s FROM 'DROP TABLE no.t'; INSERT INTO d22.t VALUES (INSERT('a', 1, 1, 'b'));
+      DROP PREPARE s; INSERT INTO d22.t VALUES (INSERT('a', 1, 1, 'b'));
       END`;
     const names = Array.from({ length: 22 }, (_, i) => `d${i + 1}`).flatMap((name) =>
       name === 'd4' ? ['d4', 'd4'] : [name],
     );
     expect(inWords(`CREATE PROCEDURE p() ${body}`)).toBe(
       `create_routine creates routine p | ${names.join(' ')}`,
+    );
+  });
+
+  test.each([
+    ['DESC a.t', 'a'],
+    ['DESCRIBE a.t x', 'a'],
+    ['EXPLAIN a.t', 'a'],
+    ['DESC t', ''],
+    ['SELECT x FROM a.t ORDER BY x DESC, y', 'a'],
+    ['EXPLAIN FORMAT=JSON SELECT x FROM a.t', 'a'],
+    ['EXPLAIN FORMAT=JSON INTO @x FOR SCHEMA a SELECT x FROM t', 'a'],
+    ['CACHE INDEX a.t PARTITION (p) KEY (i, j), b.u IN hot', 'a b'],
+    ['LOAD INDEX INTO CACHE a.t, b.u IGNORE LEAVES', 'a b'],
+    ['TRUNCATE a.t', 'a'],
+    ['SHOW CREATE SCHEMA a', '?'],
+    ["PREPARE s FROM 'DELETE FROM a.t'", '?'],
+    ['PREPARE s FROM @text', '?'],
+    ['SELECT prepare x FROM a.t', 'a'],
+  ])('the databases of a body: %s', (statement, databases) => {
+    for (const body of [statement, `BEGIN ${statement}; END`]) {
+      expect(inWords(`CREATE PROCEDURE p() ${body}`)).toBe(
+        `create_routine creates routine p | ${databases}`.trim(),
+      );
+    }
+  });
+
+  test.each([
+    ['DECLARE r ROW TYPE OF a.t', 0n, 'a'],
+    ['DECLARE x TYPE OF a.t.c', 0n, 'a'],
+    ["EXECUTE IMMEDIATE 'DELETE FROM a.t'", 0n, '?'],
+    ['EXECUTE immediate', 0n, ''],
+    ['r a.t%ROWTYPE', 0x20en, 'a'],
+    ['x t.c%TYPE', 0x20en, ''],
+  ])('the databases of a body in MariaDB: %s', (statement, sqlMode, databases) => {
+    expect(inWords(`CREATE PROCEDURE p() BEGIN ${statement}; END`, { ...MARIADB, sqlMode })).toBe(
+      `create_routine creates routine p | ${databases}`.trim(),
     );
   });
 
@@ -240,6 +277,48 @@ describe('rows', () => {
     ['SELECT window.x FROM window, lateral', 'other reads table window, reads table lateral |'],
   ])('in MariaDB: %s', (sql, expected) => {
     expect(inWords(sql, MARIADB)).toBe(expected);
+  });
+});
+
+describe('the table that a DELETE of several means', () => {
+  test.each([
+    ['DELETE t FROM a.t, b.t', 'b', 'reads table a.t, changes-rows table b.t! | a b'],
+    ['DELETE a.t FROM t, a.t', 'b', 'reads table t, changes-rows table a.t! | a a'],
+    ['DELETE b.t FROM t, a.t', 'b', 'changes-rows table t!, reads table a.t | b a'],
+    ['DELETE t FROM t, a.t', 'b', 'changes-rows table t!, reads table a.t | a'],
+    ['DELETE a.t FROM u AS t, a.t', 'a', 'reads table u, changes-rows table a.t! | a a'],
+    ['DELETE T FROM a.T, b.t', 'b', 'reads table a.T, changes-rows table b.t! | a b'],
+    [
+      'DELETE t FROM a.t JOIN u WHERE EXISTS (SELECT 1 FROM b.t)',
+      'a',
+      'changes-rows table a.t!, reads table u, reads table b.t | a b',
+    ],
+  ])('%s, in %s', (sql, database, expected) => {
+    expect(inWords(sql, { ...MYSQL, database })).toBe(`delete ${expected}`);
+  });
+
+  test('without the default database it is said where that alone tells', () => {
+    expect(inWords('DELETE t FROM a.t, u')).toBe('delete changes-rows table a.t!, reads table u | a');
+    expect(inWords('DELETE t FROM t, a.t')).toBe('delete changes-rows table t!, reads table a.t | a');
+    expect(inWords('DELETE t FROM a.t, b.t')).toBe(
+      'unplaced: which table it deletes from depends on the default database, which is not known, at 7',
+    );
+  });
+});
+
+describe('the list of an UPDATE', () => {
+  test.each([
+    ['UPDATE a JOIN b ON shop.a.id = shop.b.id JOIN c ON b.f(a.id) SET c.x = (SELECT 1 FROM d)', true],
+    ['UPDATE (a, (b JOIN c)) SET c.x = 1 WHERE a.x IN (SELECT 1 FROM d)', true],
+    ['UPDATE a, (SELECT 1 FROM b) AS d, c SET c.x = 1', false],
+    ['UPDATE a, LATERAL (SELECT 1 FROM b) AS d, c SET c.x = 1', false],
+    ['UPDATE a JOIN b ON a.x = (SELECT 1 FROM d) JOIN c SET c.x = 1', false],
+    ["UPDATE a, JSON_TABLE(a.j, '$' COLUMNS (y INT PATH '$')) AS j, c SET c.x = 1", false],
+    ['WITH d AS (SELECT 1) UPDATE a, d, c SET c.x = 1', false],
+    ['WITH d AS (SELECT 1) UPDATE a, c SET c.x = (SELECT 1 FROM d)', true],
+    ['UPDATE a, (VALUES ROW(1)) AS d, c SET c.x = 1', false],
+  ])('%s: tables only: %s', (sql, updateListIsPlain) => {
+    expect(readStatement(Buffer.from(sql), MYSQL)).toMatchObject({ is: 'read', updateListIsPlain });
   });
 });
 

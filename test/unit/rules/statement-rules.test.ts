@@ -25,6 +25,7 @@ function judge(
     sqlMode: 0n,
     charset: 'utf8mb4',
     versionNumber: 90704,
+    database,
   });
   const facts = { database, tableMapForUpdate: map };
   if (trigger === undefined) return statements.judge(reading, facts);
@@ -79,6 +80,35 @@ describe('statements as a server judges them', () => {
     const sql = 'UPDATE shop.a JOIN shop.b USING (id) SET b.v = 1';
     expect(judge(ignoring('shop.a'), sql, { map: 0b10n })).toEqual({ is: 'run' });
     expect(judge(ignoring('shop.a'), sql, { map: 0b01n })).toEqual({ is: 'leave-out' });
+  });
+
+  test('columns named in full have no place among the tables that an UPDATE changes', () => {
+    const sql = 'UPDATE a JOIN b ON shop.a.id = shop.b.id JOIN c ON c.id = a.id SET c.x = 1';
+    const facts = { database: 'shop', map: 0b100n };
+    expect(judge(ignoring('shop.c'), sql, facts)).toEqual({ is: 'leave-out' });
+    expect(judge(ignoring('shop.a'), sql, facts)).toEqual({ is: 'run' });
+    expect(judge({ ...ignoring('shop.c'), ddlFilter: 'objects' }, sql, facts)).toEqual({ is: 'leave-out' });
+    const skipEvents: TargetRules['skipEvents'] = [{ table: 'shop.c', events: ['update'] }];
+    expect(judge({ skipEvents }, sql, facts)).toEqual({ is: 'leave-out' });
+  });
+
+  test.each([
+    ['a query in the list', 'UPDATE shop.a, (SELECT 1 FROM shop.d) AS d, shop.c SET c.x = 1', 0b1000n],
+    ['a view of two tables in the list', 'UPDATE shop.a JOIN shop.v JOIN shop.c SET c.x = 1', 0b1000n],
+  ])('%s: the places of its tables are not those of the text', (_what, sql, map) => {
+    expect(judge(ignoring('shop.c'), sql, { map })).toMatchObject({ is: 'unread' });
+    const objects = { ...ignoring('shop.c'), ddlFilter: 'objects' } as const;
+    expect(judge(objects, sql, { map })).toMatchObject({ is: 'unread' });
+    expect(judge({ ...objects, onUnparsedDdl: 'skip' }, sql, { map })).toEqual({ is: 'leave-out' });
+    // The rules say the same of all that can be meant.
+    expect(judge(ignoring('shop.d'), sql, { map })).toEqual({ is: 'run' });
+    expect(judge(wanting('shop.d'), sql, { map })).toEqual({ is: 'leave-out' });
+  });
+
+  test('a DELETE of several tables goes by those of the default database where none is named', () => {
+    const sql = 'DELETE t FROM a.t, b.t WHERE a.t.id = b.t.id';
+    expect(judge(wanting('b.t'), sql, { database: 'b' })).toEqual({ is: 'run' });
+    expect(judge(wanting('b.t'), sql, { database: 'a' })).toEqual({ is: 'leave-out' });
   });
 
   test('DROP TRIGGER asks for its table, and is left out where there is no such trigger', () => {
