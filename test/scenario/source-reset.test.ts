@@ -4,8 +4,9 @@
  * reader stops, and no lag is 0.
  */
 import { afterEach, describe, expect, test } from 'vitest';
+import { createSourceAccount } from '../support/accounts.ts';
 import { HttpRun } from '../support/http-run.ts';
-import type { Flavour } from '../support/test-server.ts';
+import { type Flavour, startServer } from '../support/test-server.ts';
 
 let run: HttpRun | undefined;
 afterEach(() => run?.stop());
@@ -65,4 +66,34 @@ test('a log that is begun anew after all that we have goes on', async () => {
   });
   const [rows] = await target.query('SELECT COUNT(*) AS n FROM shop.t');
   expect(Number(rows?.n)).toBe(1);
+});
+
+test('behind an address that moves to a server which has everything, replication goes on there', async () => {
+  run = await HttpRun.start({ flavour: 'mysql' });
+  const next = await startServer({ flavour: 'mysql', name: 'next' });
+  try {
+    const { source, target, proxy } = run;
+    await createSourceAccount(next);
+    await run.until('it runs', ({ state }) => state === 'running');
+    const schema = 'CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY)';
+    await source.query(schema);
+    await run.until('caught up', ({ targets }) => targets[0].lag_seconds === 0);
+    const [has] = await source.query('SELECT @@GLOBAL.gtid_executed AS executed');
+    await next.query(`${schema}; RESET BINARY LOGS AND GTIDS`);
+    await next.query(`SET GLOBAL gtid_purged = '${String(has?.executed)}'; INSERT INTO shop.t VALUES (7)`);
+    const [name] = await next.query('SELECT @@GLOBAL.server_uuid AS uuid');
+    // The dump stays where it is; the connection that asks where the source is comes anew.
+    proxy.moveTo(next);
+    const asking = await source.query(
+      "SELECT id AS id FROM information_schema.processlist WHERE command = 'Sleep' AND user = 'repl'",
+    );
+    for (const { id } of asking) await source.query(`KILL ${id}`);
+    await run.until('it reads from there', (channel) => {
+      return channel.source.server_uuid === name?.uuid && channel.targets[0].lag_seconds === 0;
+    });
+    const [rows] = await target.query('SELECT COUNT(*) AS n FROM shop.t');
+    expect(Number(rows?.n)).toBe(1);
+  } finally {
+    await next.stop();
+  }
 });
