@@ -72,6 +72,8 @@ export type ApplierState =
   | { readonly at: 'stopped'; readonly cause: PlainError | null };
 
 export interface ApplierStatus {
+  /** Monotonic: every age in it is as of then. */
+  readonly takenAtMs: number;
   readonly state: ApplierState;
   readonly lastError: PlainError | null;
   readonly mode: 'binlog';

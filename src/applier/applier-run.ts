@@ -126,7 +126,7 @@ export class ApplierRun {
   }
 
   get caughtUpWithRelay(): boolean {
-    return (this.#intake?.atEnd ?? false) && this.#scheduler.idle;
+    return (this.#intake?.isAtEnd(this.#published.read()) ?? false) && this.#scheduler.idle;
   }
 
   get pendingCommitMicros(): bigint | null {

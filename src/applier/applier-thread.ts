@@ -190,6 +190,7 @@ class ApplierThread {
     const run = this.#run;
     const { lastCommitMicros, filtered, ...counters } = this.#counters;
     return {
+      takenAtMs: systemClock.monotonicMs(),
       state: this.#machine.state,
       lastError: this.#lastError,
       mode: 'binlog',

@@ -171,9 +171,11 @@ export class ApplyIntake {
     return this.#admission.hasReachedUntil(this.next);
   }
 
-  /** Everything published is admitted. */
-  get atEnd(): boolean {
-    return this.#atEnd;
+  /** Everything up to this end of the relay log is admitted; also while nothing is read, and the log grows. */
+  isAtEnd(published: RelayPosition): boolean {
+    const place = this.#source?.place ?? null;
+    if (!this.#atEnd || this.next !== null || place === null) return false;
+    return place.fileNumber === published.fileNumber && place.offset === published.offset;
   }
 
   /** The transaction that waits for its admission, or would be asked for next. */
@@ -235,6 +237,8 @@ export class ApplyIntake {
           this.advance();
           return 'end';
         case 'slice':
+          // In the midst of something large: it is nowhere else to be seen yet.
+          this.#atEnd = false;
           return 'slice';
         case 'executed':
           this.#schedule(this.#units.close());

@@ -122,8 +122,9 @@ export const ERROR_CATALOGUE: Readonly<Record<ErrorCode, ErrorEntry>> = {
       'The target or the relay log holds transactions of the source that the source does not have itself.',
     does: 'Stops: whoever goes on from here mixes two histories.',
     todo: [
-      'The source has lost its tail (a crash with `sync_binlog` other than 1), was restored from a backup, or its binary logs were reset.',
+      'The source has lost its tail (a crash with `sync_binlog` other than 1), was restored from a backup, or its binary logs were reset (`RESET BINARY LOGS AND GTIDS`, `RESET MASTER`), which hands out the same numbers again.',
       'Compare the two servers. Make the target anew from the source, or the source from the target.',
+      'Only when the source was rebuilt under its old `server_id` and its new log holds what we have: remove the relay log directory of the channel and start again.',
     ],
   },
   SOURCE_POSITION: {

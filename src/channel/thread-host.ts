@@ -27,6 +27,8 @@ export interface ThreadHostOptions<Report> {
 
 /** `stopped` is said when everything is closed; what keeps the thread alive after it is not worth waiting for. */
 const LINGER_MS = 200;
+/** A thread that owes an answer is not waited for again as long: who asks wants to hear of the others. */
+const OWED_MS = 100;
 
 /** The file beside this one in the tree: `.ts` in the sources, `.js` when built. */
 export function threadEntry(relativeWithoutExtension: string): URL {
@@ -36,7 +38,9 @@ export function threadEntry(relativeWithoutExtension: string): URL {
 export class ThreadHost<Command extends AnyCommand, Report extends { readonly type: string }, Status> {
   readonly #worker: Worker;
   readonly #port: ThreadPort<Report | AnyReport<Status>, Command | StatusCommand>;
-  readonly #waiting = new Map<number, (status: Status | null) => void>();
+  readonly #waiting = new Map<number, Set<(status: Status | null) => void>>();
+  /** The question that was not answered in time; no other is sent before it is. */
+  #owed: number | null = null;
   readonly #name: string;
   #nextId = 1;
   #gone = false;
@@ -78,14 +82,23 @@ export class ThreadHost<Command extends AnyCommand, Report extends { readonly ty
   /** Null when the thread does not answer in time or is gone. */
   status(timeoutMs: number): Promise<Status | null> {
     if (this.#gone || this.#stopped !== null) return Promise.resolve(null);
+    const owed = this.#owed;
     return new Promise((resolve) => {
-      const id = this.#nextId++;
-      const timer = setTimeout(() => this.#answer(id, null), timeoutMs);
-      this.#waiting.set(id, (status) => {
+      const id = owed ?? this.#nextId++;
+      const waiting = this.#waiting.get(id) ?? new Set();
+      this.#waiting.set(id, waiting);
+      const answered = (status: Status | null): void => {
         clearTimeout(timer);
+        waiting.delete(answered);
         resolve(status);
-      });
-      this.#port.post({ type: 'status', id });
+      };
+      const late = (): void => {
+        this.#owed = id;
+        answered(null);
+      };
+      const timer = setTimeout(late, owed === null ? timeoutMs : Math.min(OWED_MS, timeoutMs));
+      waiting.add(answered);
+      if (owed === null) this.#port.post({ type: 'status', id });
     });
   }
 
@@ -103,9 +116,10 @@ export class ThreadHost<Command extends AnyCommand, Report extends { readonly ty
   }
 
   #answer(id: number, status: Status | null): void {
-    const resolve = this.#waiting.get(id);
+    const waiting = this.#waiting.get(id) ?? [];
     this.#waiting.delete(id);
-    resolve?.(status);
+    if (this.#owed === id) this.#owed = null;
+    for (const answered of [...waiting]) answered(status);
   }
 
   #deathWithoutReason(exitCode: number): PlainError {

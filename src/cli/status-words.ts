@@ -21,7 +21,8 @@ export function printable(text: string): string {
 /** `000007:88231 (1.2 GiB)` */
 export function relayText({ relay_log: { file, position, bytes } }: ChannelStatus): string {
   if (file === null) return '-';
-  return `${file.slice(file.lastIndexOf('.') + 1)}:${position} (${bytesText(bytes)})`;
+  const size = bytes === null ? '' : ` (${bytesText(bytes)})`;
+  return `${file.slice(file.lastIndexOf('.') + 1)}:${position}${size}`;
 }
 
 export function bytesText(bytes: number): string {

@@ -43,8 +43,8 @@ const UNKNOWN: Lag = { seconds: null, transactions: null, bytes: null };
 /** A head that was seen so long ago proves no 0. */
 const HEAD_FRESH_MS = 2_000;
 
-export function sourceHead({ reader }: ChannelSnapshot): SourceHeadView | null {
-  const head = reader.fresh ? (reader.status?.head ?? null) : null;
+export function sourceHead({ reader }: ChannelSnapshot, nowMs: number): SourceHeadView | null {
+  const head = reader.fresh && reader.status !== null ? agedReader(reader.status, nowMs).head : null;
   if (head === null) return null;
   return {
     file: head.file,
@@ -61,8 +61,8 @@ export function headUnknown({ reader }: ChannelSnapshot): string | null {
 
 export function readerLags(snapshot: ChannelSnapshot, nowMs: number): ReaderLags {
   const { reader, machine } = snapshot;
-  const { status } = reader;
-  if (!reader.fresh || status === null) return { received: UNKNOWN, durable: UNKNOWN };
+  if (!reader.fresh || reader.status === null) return { received: UNKNOWN, durable: UNKNOWN };
+  const status = agedReader(reader.status, nowMs);
   const streams = reader.state.at === 'streaming';
   const { unsynced, head } = status;
   return {
@@ -79,43 +79,105 @@ export function readerLags(snapshot: ChannelSnapshot, nowMs: number): ReaderLags
   };
 }
 
-export function targetLags(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs: number): TargetLags {
-  const facts = lagFacts(snapshot, target);
-  if (facts === null) return { applied: UNKNOWN, total: UNKNOWN, at_most_seconds: null };
+/** `upToMs`: the newest proof that is kept (`provenUpTo`), monotonic. */
+export function targetLags(
+  snapshot: ChannelSnapshot,
+  target: TargetSnapshot,
+  nowMs: number,
+  upToMs: number | null,
+): TargetLags {
+  const atMost = upToMs === null ? null : Math.max(0, Math.round(nowMs - upToMs)) / 1000;
+  const facts = lagFacts(snapshot, target, nowMs);
   const { status } = target;
-  const reader = snapshot.reader.status!;
-  const fresh = target.fresh && status !== null;
-  const ofHead = fresh && snapshot.reader.fresh ? reader.head : null;
+  if (facts === null || !target.fresh || status === null) {
+    return { applied: UNKNOWN, total: UNKNOWN, at_most_seconds: atMost };
+  }
+  const reader = agedReader(snapshot.reader.status!, nowMs);
+  const ofHead = snapshot.reader.fresh ? reader.head : null;
   const kind = snapshot.machine.kind;
-  const applied = fresh ? missing(kind, status.executed, reader.retrieved) : null;
-  const ofSource = provenCount(missing(kind, status!.executed, ofHead?.executed), reader);
+  const applied = missing(kind, status.executed, reader.retrieved);
+  const ofSource = provenCount(missing(kind, status.executed, ofHead?.executed), reader);
   return {
-    applied: fresh
-      ? { seconds: appliedSeconds(facts, nowMs), transactions: applied, bytes: status.pendingBytes }
-      : UNKNOWN,
+    applied: { seconds: appliedSeconds(facts, nowMs), transactions: applied, bytes: status.pendingBytes },
     total: {
       seconds: lagSeconds(facts, nowMs),
       // What is received since the source was asked counts as well.
       transactions: ofSource === null || applied === null ? ofSource : Math.max(ofSource, applied),
-      bytes: provenCount(sum(ofHead?.bytesAhead ?? null, status!.pendingBytes), reader),
+      bytes: provenCount(sum(ofHead?.bytesAhead ?? null, status.pendingBytes), reader),
     },
-    at_most_seconds: behindAtMostSeconds(facts, nowMs),
+    at_most_seconds: atMost,
   };
 }
 
 /** Null: one of the two threads has never answered. */
-export function lagFacts(snapshot: ChannelSnapshot, target: TargetSnapshot): LagFacts | null {
+export function lagFacts(snapshot: ChannelSnapshot, target: TargetSnapshot, nowMs: number): LagFacts | null {
   const { reader } = snapshot;
   if (target.status === null || reader.status === null) return null;
   const observed = target.fresh && reader.fresh && reader.state.at === 'streaming';
-  return { ...target.status, ...reader.status, observed };
+  const applied = agedTarget(target.status, nowMs);
+  const held = missing(snapshot.machine.kind, applied.executed, reader.status.retrieved) === 0;
+  return {
+    ...applied,
+    ...agedReader(reader.status, nowMs),
+    observed,
+    holdsReceived: held && !((applied.pendingBytes ?? 0) > 0),
+  };
+}
+
+/** Everything that the source had at `ms` (monotonic) is on the target, which then had `executed`. */
+export interface ProvenUpTo {
+  readonly ms: number;
+  readonly executed: string | null;
+}
+
+/**
+ * The newest proof for a target, kept from look to look: it stays true while a thread hangs or is gone, and only gets older. What
+ * the last words of an applier that does not answer would prove together with a newer word of the reader is not asked: it is
+ * not known to be at work. A target that went back to an older state has no proof.
+ */
+export function provenUpTo(
+  before: ProvenUpTo | null,
+  snapshot: ChannelSnapshot,
+  target: TargetSnapshot,
+  nowMs: number,
+): ProvenUpTo | null {
+  const { status } = target;
+  const facts = lagFacts(snapshot, target, nowMs);
+  if (!target.fresh || status === null || facts === null) return before;
+  const executed = status.executed ?? before?.executed ?? null;
+  const wentBack = before !== null && missing(snapshot.machine.kind, status.executed, before.executed) !== 0;
+  const kept = before === null || (wentBack && status.executed !== null) ? null : before.ms;
+  const behind = behindAtMostSeconds(facts, nowMs);
+  const now = behind === null ? null : nowMs - behind * 1000;
+  if (kept === null && now === null) return null;
+  return { ms: Math.max(kept ?? Number.NEGATIVE_INFINITY, now ?? Number.NEGATIVE_INFINITY), executed };
+}
+
+/** As it is by now: what a thread said a while ago has become older since. */
+function agedReader(status: ReaderStatus, nowMs: number): ReaderStatus {
+  const sinceMs = Math.max(0, nowMs - status.takenAtMs);
+  const { head } = status;
+  return {
+    ...status,
+    proofAgeMs: older(status.proofAgeMs, sinceMs),
+    missingAgeMs: older(status.missingAgeMs, sinceMs),
+    head: head === null ? null : { ...head, ageMs: head.ageMs + sinceMs },
+  };
+}
+
+function agedTarget(status: ApplierStatus, nowMs: number): ApplierStatus {
+  return { ...status, pendingAgeMs: older(status.pendingAgeMs, Math.max(0, nowMs - status.takenAtMs)) };
+}
+
+function older(ageMs: number | null, sinceMs: number): number | null {
+  return ageMs === null ? null : ageMs + sinceMs;
 }
 
 function appliedSeconds(facts: LagFacts, nowMs: number): number | null {
   // Nothing of the source is needed for it: what is received is the measure.
   const received: LagFacts = { ...facts, observed: true, missingAgeMs: null };
   if (facts.pendingCommitMicros !== null) return lagSeconds(received, nowMs);
-  return facts.caughtUpWithRelay ? 0 : null;
+  return facts.caughtUpWithRelay && facts.holdsReceived ? 0 : null;
 }
 
 /** Transactions of `there` that are not in `here`; null: unknown. */

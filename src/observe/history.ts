@@ -66,6 +66,8 @@ export class ChannelHistory {
 
   /** Bytes of backlog that went per second in the last minute, below 0 when it grew; null: not known. */
   drainRate(target: number): number | null {
+    // A part of it that has only gone out of sight has not gone.
+    if (this.last?.targets[target]?.backlogBytes == null) return null;
     const known = this.#since(DRAIN_MS).filter((sample) => sample.targets[target]?.backlogBytes != null);
     const first = known[0];
     const last = known.at(-1);

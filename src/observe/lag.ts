@@ -32,7 +32,10 @@ export interface LagFacts {
   readonly proofAgeMs: number | null;
   /** The source has something for at most so long that is not received; null: nothing is known of. */
   readonly missingAgeMs: number | null;
+  /** Everything in the relay log was applied when the applier answered. */
   readonly caughtUpWithRelay: boolean;
+  /** What was received when the reader answered is applied: the two answer at different moments. */
+  readonly holdsReceived: boolean;
   /** Null: nothing known to be pending. */
   readonly pendingCommitMicros: string | null;
   /** Null: not known. */
@@ -53,20 +56,21 @@ export function lagSeconds(facts: LagFacts, nowMs: number): number | null {
   }
   if (!facts.caughtUpWithRelay) return null;
   if (missing !== null) return missing;
-  if (isFresh(heartbeatProofMs(facts, nowMs), facts)) return 0;
+  const { holdsReceived } = facts;
+  if (holdsReceived && isFresh(heartbeatProofMs(facts, nowMs), facts)) return 0;
   const age = lastAgeNowMs(facts, nowMs);
   if (age !== null && age < RECENT_COMMIT_MS) return someSeconds(facts.lastAgeMs!);
-  return isFresh(facts.proofAgeMs, facts) ? 0 : null;
+  return holdsReceived && isFresh(facts.proofAgeMs, facts) ? 0 : null;
 }
 
 /**
- * Seconds that the target is behind at most; null: nothing was ever proven. It grows with the clock while there is no new
- * proof, also while nothing is observed: only the last words of the threads are needed for it.
+ * Seconds that the target is behind at most, by what the threads have said last; null: they prove nothing. A proof holds for ever
+ * and only gets older: who looks again and again keeps the newest (`freshness.ts`).
  */
 export function behindAtMostSeconds(facts: LagFacts, nowMs: number): number | null {
   const bounds: number[] = [];
   if (facts.caughtUpWithRelay && facts.pendingCommitMicros === null) {
-    const proof = proofMs(facts, nowMs);
+    const proof = facts.holdsReceived ? proofMs(facts, nowMs) : null;
     if (proof !== null) bounds.push(proof);
     // In the source's order, and the last one of them.
     const last = lastAgeNowMs(facts, nowMs);

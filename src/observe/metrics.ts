@@ -120,7 +120,7 @@ export const METRICS: Readonly<Record<string, Definition>> = {
   },
   millrace_target_stuck_seconds: {
     type: 'gauge',
-    help: 'How long the transaction that the others wait for has been in flight; 0 when nothing is stuck.',
+    help: 'How long the transaction that the others wait for has been in flight; 0 when nothing is stuck. Absent: unknown.',
     labels: ['channel', 'target', 'why'],
   },
   millrace_target_delay_seconds: {
@@ -231,14 +231,15 @@ function sayTarget(channel: string, status: TargetStatus, say: Say): void {
   say('millrace_target_lag_transactions', labels, lag.applied.transactions);
   say('millrace_target_lag_bytes', labels, lag.applied.bytes);
   say('millrace_target_eta_seconds', labels, status.eta.seconds);
-  say('millrace_target_stuck_seconds', { ...labels, why: stuck?.why ?? 'none' }, stuck?.since_seconds ?? 0);
+  if (status.answers) {
+    say('millrace_target_stuck_seconds', { ...labels, why: stuck?.why ?? 'none' }, stuck?.since_seconds ?? 0);
+  }
   say('millrace_target_delay_seconds', labels, status.delay_seconds);
   say('millrace_target_held', labels, status.hold !== null);
-  say(
-    'millrace_target_waiting_transactions',
-    labels,
-    status.waiting === null ? 0 : status.waiting.transactions,
-  );
+  if (status.answers) {
+    const waiting = status.waiting === null ? 0 : status.waiting.transactions;
+    say('millrace_target_waiting_transactions', labels, waiting);
+  }
   say('millrace_target_workers', labels, status.workers);
   say('millrace_target_busy_workers', labels, status.busy.length);
   sayError(channel, status.name, status.last_error_code, say);

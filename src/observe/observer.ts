@@ -7,7 +7,7 @@
  */
 import { type Clock, type Logger, TIMER_MS_MAX } from '../base/runtime.ts';
 import type { ChannelSnapshot } from '../channel/channel.ts';
-import { lagFacts, readerLags } from './freshness.ts';
+import { lagFacts, type ProvenUpTo, provenUpTo, readerLags } from './freshness.ts';
 import { ChannelHistory, type HistoryColumns, historyColumns } from './history.ts';
 import { lagSeconds } from './lag.ts';
 import type { RecentEvents } from './recent-events.ts';
@@ -41,6 +41,7 @@ interface Remembered {
   readonly history: ChannelHistory;
   watchdog: WatchdogMemory;
   alarms: readonly Alarm[];
+  proven: readonly (ProvenUpTo | null)[];
 }
 
 export class Observer {
@@ -111,12 +112,15 @@ export class Observer {
 
   #remember(snapshot: ChannelSnapshot, nowMs: number, nowWallMs: number): void {
     const known = this.#channels.get(snapshot.name);
-    const remembered = known ?? { history: new ChannelHistory(), watchdog: NOTHING_WATCHED, alarms: [] };
+    const remembered = known ?? newlyRemembered();
     if (known === undefined) this.#channels.set(snapshot.name, remembered);
     const last = remembered.history.last;
     if (last === null || nowMs - last.monotonicMs >= SAMPLE_MS * 0.9) {
       remembered.history.add(sampleOf(snapshot, nowMs, nowWallMs));
     }
+    remembered.proven = snapshot.targets.map((target, index) => {
+      return provenUpTo(remembered.proven[index] ?? null, snapshot, target, nowMs);
+    });
     const { memory, alarms } = watch(remembered.watchdog, snapshot, nowMs);
     this.#tellAlarms(snapshot.name, remembered.alarms, alarms);
     remembered.watchdog = memory;
@@ -153,6 +157,10 @@ export class Observer {
   }
 }
 
+function newlyRemembered(): Remembered {
+  return { history: new ChannelHistory(), watchdog: NOTHING_WATCHED, alarms: [], proven: [] };
+}
+
 function facts({ kind, target }: Alarm): Record<string, string> {
   return target === null ? { alarm: kind } : { alarm: kind, target };
 }
@@ -168,14 +176,15 @@ function sampleOf(snapshot: ChannelSnapshot, monotonicMs: number, wallMs: number
     transactions: status?.transactionsReceived ?? 0,
     bytes: status?.bytesReceived ?? 0,
     targets: snapshot.targets.map((target) => {
-      const known = lagFacts(snapshot, target);
-      const ahead = status?.head?.bytesAhead ?? 0;
+      const known = lagFacts(snapshot, target, monotonicMs);
+      // What goes out of sight is not done: no rate can be told across that.
+      const ahead = snapshot.reader.fresh ? (status?.head?.bytesAhead ?? null) : null;
       const pending = target.fresh ? (target.status?.pendingBytes ?? null) : null;
       return {
         lagSeconds: known === null ? null : lagSeconds(known, monotonicMs),
         transactions: target.status?.transactionsApplied ?? 0,
         rows: target.status?.rowsApplied ?? 0,
-        backlogBytes: pending === null ? null : pending + ahead,
+        backlogBytes: pending === null || ahead === null ? null : pending + ahead,
       };
     }),
   };

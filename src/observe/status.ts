@@ -13,6 +13,8 @@ import { type Eta, etaOf } from './catching-up.ts';
 import {
   headUnknown,
   missing,
+  type ProvenUpTo,
+  provenUpTo,
   type ReaderLags,
   readerLags,
   type SourceHeadView,
@@ -75,7 +77,8 @@ export interface SourceClockView {
 export interface RelayLogView {
   readonly file: string | null;
   readonly position: number;
-  readonly bytes: number;
+  /** Null: nobody has looked yet. */
+  readonly bytes: number | null;
   /** On the disk of data_dir; null: unknown. */
   readonly free_bytes: number | null;
   /** How fast the relay log grows, by the source's timestamps; null: it holds too little to tell. */
@@ -116,6 +119,8 @@ export interface TargetStatus extends TargetWishesStatus, GuardsView, LastError 
   readonly port: number;
   readonly state: 'connecting' | 'running' | 'paused' | 'held' | 'backing-off' | 'stopped';
   readonly reason: string | null;
+  /** Its thread has answered just now; else what is told here is its last words. */
+  readonly answers: boolean;
   readonly mode: string;
   readonly progress: string | null;
   readonly executed_gtid_set: string | null;
@@ -160,6 +165,8 @@ export interface BusyWorker {
 export interface ChannelMemory {
   readonly history: ChannelHistory;
   readonly alarms: readonly Alarm[];
+  /** Of each target. */
+  readonly proven: readonly (ProvenUpTo | null)[];
 }
 
 export interface StatusMemory {
@@ -234,7 +241,7 @@ function composeChannel(
       server_uuid: status?.source.serverUuid ?? null,
       server_version: status?.source.serverVersion ?? null,
       clock: sourceClockView(status, facts.nowMs),
-      head: sourceHead(snapshot),
+      head: sourceHead(snapshot, facts.nowMs),
       head_unknown: headUnknown(snapshot),
     },
     reader: view,
@@ -260,7 +267,7 @@ function relayLogView({ room, targets }: ChannelSnapshot, status: ReaderStatus |
   return {
     file: status?.relayFile ?? null,
     position: status?.relayPosition ?? 0,
-    bytes: status?.relayBytes ?? 0,
+    bytes: status?.relayBytes ?? null,
     free_bytes: room?.freeBytes ?? null,
     bytes_per_second: room?.bytesPerSecond == null ? null : Math.round(room.bytesPerSecond),
     holds_seconds: room?.holdsMs == null ? null : Math.round(room.holdsMs / 1000),
@@ -276,7 +283,8 @@ function composeTarget(
   memory: ChannelMemory | undefined,
 ): TargetStatus {
   const { status } = target;
-  const lag = targetLags(snapshot, target, facts.nowMs);
+  const proven = memory?.proven[index] ?? provenUpTo(null, snapshot, target, facts.nowMs);
+  const lag = targetLags(snapshot, target, facts.nowMs, proven?.ms ?? null);
   const history = memory?.history;
   const held = target.state.at === 'running' ? heldUp(target) : null;
   const behind =
@@ -288,6 +296,7 @@ function composeTarget(
     port: target.port,
     state: held?.state ?? targetState(target.state),
     reason: held?.reason ?? targetReason(snapshot, target.state, facts.nowWallMs),
+    answers: target.fresh && status !== null,
     mode: status?.mode ?? 'binlog',
     progress: status?.progress ?? null,
     executed_gtid_set: status?.executed ?? null,

@@ -77,7 +77,7 @@ export class DumpStream {
   constructor(source: ReadySource, options: DumpStreamOptions) {
     this.#source = source;
     this.#options = options;
-    const { peer, base, checksum, semiSync } = source;
+    const { peer, base, checksum, semiSync, known } = source;
     this.#intake = new EventIntake({
       peer,
       writer: options.writer,
@@ -86,6 +86,7 @@ export class DumpStream {
       checksum,
       semiSync,
       commitMs: options.commitMs,
+      known,
     });
     this.#packets = new PacketReader(this.#intake);
     this.#silenceMaxMs = Math.max(SILENCE_MIN_MS, SILENT_PERIODS_MAX * options.heartbeatMs);
@@ -171,6 +172,11 @@ export class DumpStream {
   /** Ends at once; what was received of an unfinished transaction is the owner's to drop. */
   stop(): void {
     this.#finish?.(null);
+  }
+
+  /** Ends at once with this: what is known of the source beside the dump speaks against it. */
+  end(error: MillraceError): void {
+    this.#fail(error);
   }
 
   #fail(error: MillraceError): void {

@@ -35,6 +35,7 @@ import { nextSourcePosition } from '../relay/source-position.ts';
 import type { PacketSink } from '../wire/packet-framing.ts';
 import { connectionLost, decodeErrorPacket, dumpError, type Peer, peerName } from '../wire/wire-error.ts';
 import { checkFileName } from './source-file-name.ts';
+import { checkSameFile, type KnownLog, knownLog } from './source-log.ts';
 
 /** An event up to this length is put together in memory when the socket delivers it in parts. */
 const ASSEMBLED_LENGTH_MAX = 1024 * 1024;
@@ -72,6 +73,8 @@ export interface IntakeOptions {
   readonly semiSync: boolean;
   /** `commitMs` of the stream before this one; null: there is none, or it was another log. */
   readonly commitMs: number | null;
+  /** What the dump goes on with, when it begins in the same file; null: nothing can be said of that. */
+  readonly known?: KnownLog | null;
 }
 
 /** Where an acknowledged event ends in the source's file. */
@@ -347,9 +350,12 @@ export class EventIntake implements PacketSink {
     if (fde.checksum === 'crc32' && !verifyEvent(buf, at, end)) {
       throw this.#checksumMismatch(EventType.FORMAT_DESCRIPTION_EVENT);
     }
-    this.#dropUnfinished();
-    const { writer, base } = this.#options;
+    const { writer, base, peer, known = null } = this.#options;
     const { sourceFile, sourcePosition } = this;
+    if (this.files === 0) {
+      checkSameFile(peer, known, knownLog({ file: sourceFile, position: sourcePosition }, buf, at));
+    }
+    this.#dropUnfinished();
     writer.startStream({
       fde: buf.subarray(at, end),
       base: base instanceof FilePositionSet ? FilePositionSet.at(sourceFile, sourcePosition) : base,

@@ -32,6 +32,8 @@ export interface HeadLook {
   readonly place: SourcePlace | null;
   /** Null: the source names its transactions by position. */
   readonly set: PositionSet | null;
+  /** Everything the source says that it has ever had, where that is more than `set`. */
+  readonly history?: PositionSet;
 }
 
 /** What is received: the end of the last whole transaction. */
@@ -68,9 +70,15 @@ export class HeadSamples {
   #stride = 1;
   #sinceKept = 0;
   #provenMs: number | null = null;
+  /** The newest look that went on with what was received (head-continuity.ts). */
+  #soundMs: number | null = null;
+  #doubted = false;
 
+  /** A look that goes on with what was received. */
   add(look: HeadLook): void {
     if (look.place === null && look.set === null) return;
+    this.#soundMs = look.begunMs;
+    this.#doubted = false;
     const looks = this.#looks;
     // The one before it was kept only as the newest.
     if (looks.length > 1 && this.#sinceKept % this.#stride !== 0) looks.pop();
@@ -82,8 +90,20 @@ export class HeadSamples {
     this.#sinceKept = 0;
   }
 
+  /** Nothing is proven until the next look that is added: what heartbeats have said since the last one may have been untrue. */
+  doubt(): void {
+    this.#doubted = true;
+    if (this.#provenMs === null) return;
+    this.#provenMs = this.#soundMs === null ? null : Math.min(this.#provenMs, this.#soundMs);
+  }
+
+  get doubted(): boolean {
+    return this.#doubted;
+  }
+
   /** Another proof, from the dump itself: a heartbeat that named exactly our position. */
   proven(atMs: number): void {
+    if (this.#doubted) return;
     this.#provenMs = Math.max(this.#provenMs ?? Number.NEGATIVE_INFINITY, atMs);
   }
 
@@ -92,11 +112,13 @@ export class HeadSamples {
     this.#looks = [];
     this.#stride = 1;
     this.#provenMs = null;
+    this.#soundMs = null;
+    this.#doubted = false;
   }
 
   ages(received: Received, nowMs: number): HeadAges {
     while (this.#looks[0] !== undefined && isReached(this.#looks[0], received)) {
-      this.proven(this.#looks[0].begunMs);
+      this.#provenMs = Math.max(this.#provenMs ?? Number.NEGATIVE_INFINITY, this.#looks[0].begunMs);
       this.#looks.shift();
     }
     const first = this.#looks[0];
@@ -110,8 +132,9 @@ export class HeadSamples {
   }
 }
 
+/** Where both sets are known they alone decide: after a reset, and on another server, files have other names. */
 function isReached(look: HeadLook, received: Received): boolean {
-  if (look.set !== null && received.set?.containsAll(look.set)) return true;
+  if (look.set !== null && received.set !== null) return received.set.containsAll(look.set);
   if (look.place === null || received.place === null) return false;
   const order = comparePlaces(received.place, look.place);
   return order !== null && order >= 0;

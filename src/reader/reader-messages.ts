@@ -5,7 +5,6 @@ import type { PlainError } from '../base/errors.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
 import type { SourceClockSnapshot } from '../relay/source-clock.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
-import type { HeadView } from './source-head.ts';
 
 export type SourceStart =
   | { readonly at: 'auto' }
@@ -70,6 +69,8 @@ export type ReaderState =
   | { readonly at: 'stopped'; readonly cause: PlainError | null };
 
 export interface ReaderStatus {
+  /** Monotonic: every age in it is as of then. */
+  readonly takenAtMs: number;
   readonly state: ReaderState;
   readonly lastError: PlainError | null;
   readonly source: {
@@ -114,6 +115,15 @@ export interface ReaderStatus {
     /** Of the oldest; null: nothing waits. */
     readonly ageMs: number | null;
   };
+}
+
+export interface HeadView {
+  readonly file: string | null;
+  readonly position: number | null;
+  readonly executed: string | null;
+  readonly ageMs: number;
+  /** From what is received to the head, in the source's files; null: not known. */
+  readonly bytesAhead: number | null;
 }
 
 export interface SourceClockStatus {

@@ -18,8 +18,8 @@ import type { RelayLogWriter } from '../relay/relay-log-writer.ts';
 import { openConnection, type WireConnection } from '../wire/connection.ts';
 import { ClockKeeper } from './clock-keeper.ts';
 import { DumpStream } from './dump-stream.ts';
-import { committedLater, NO_AGES, type SourcePlace } from './head-samples.ts';
 import { portLogger } from './port-logger.ts';
+import { readerFreshness, receivedSoFar } from './reader-freshness.ts';
 import {
   initialReader,
   type ReaderEffect,
@@ -111,7 +111,11 @@ export class Reader {
       reportHost: hostname(),
     };
     const { endpoint, headEveryMs: everyMs } = options;
-    this.#head = everyMs === null ? null : new SourceHead({ endpoint, everyMs, clock: rim.clock });
+    const received = () => receivedSoFar(this.#relay.writer, this.#stream);
+    // A new connection finds out: its handshake asks for what is ours, and refuses another history.
+    const onBroken = (error: MillraceError) => this.#stream?.end(error);
+    this.#head =
+      everyMs === null ? null : new SourceHead({ endpoint, everyMs, clock: rim.clock, received, onBroken });
   }
 
   begin(): void {
@@ -155,7 +159,9 @@ export class Reader {
     const writer = this.#relay.writer;
     const stream = this.#stream;
     const position = writer?.position ?? null;
+    const nowMs = this.#rim.clock.monotonicMs();
     return {
+      takenAtMs: nowMs,
       state: this.#memory.state,
       lastError: this.#lastError,
       source: {
@@ -171,48 +177,18 @@ export class Reader {
       relayBytes: writer?.bytes ?? 0,
       transactionsReceived: this.#transactionsBefore + (stream?.transactions ?? 0),
       bytesReceived: this.#bytesBefore + (stream?.bytes ?? 0),
-      caughtUpWithSource: stream?.caughtUp ?? false,
       contactMs: stream?.contactMs ?? this.#contactMs,
       contactAtMs: stream?.contactAtMs ?? this.#contactAtMs,
       heartbeatMs: this.#options.heartbeatMs,
       sourceClock: this.#time.status,
-      ...this.#freshness(),
+      ...readerFreshness({
+        writer,
+        stream,
+        head: this.#head,
+        nowMs,
+        sourceNowMs: this.#time.sourceNowAtMostMs,
+      }),
     };
-  }
-
-  #freshness(): Pick<ReaderStatus, 'head' | 'headUnknown' | 'proofAgeMs' | 'missingAgeMs' | 'unsynced'> {
-    const { writer } = this.#relay;
-    const stream = this.#stream;
-    const place = this.#receivedPlace();
-    const set = writer?.retrieved ?? null;
-    if (stream?.provenMs != null) this.#head?.proven(stream.provenMs);
-    const { position, durable } = writer ?? {};
-    const sameFile = position !== undefined && position.fileNumber === durable?.fileNumber;
-    return {
-      head: this.#head?.view(place) ?? null,
-      headUnknown: this.#head === null ? 'not asked' : this.#head.unknown,
-      ...committedLater(
-        this.#head?.ages({ place, set }) ?? NO_AGES,
-        this.#stream?.lastCommitMicros ?? null,
-        this.#time.sourceNowAtMostMs,
-      ),
-      unsynced: {
-        transactions: stream?.unsynced.transactions ?? 0,
-        // A file is durable as a whole before the next one begins.
-        bytes: sameFile ? position.offset - durable!.offset : 0,
-        ageMs: stream?.unsynced.ageMs(this.#rim.clock.monotonicMs()) ?? null,
-      },
-    };
-  }
-
-  /** The end of the last whole transaction, in the source's files; the dump's own word reaches over what it leaves out. */
-  #receivedPlace(): SourcePlace | null {
-    const stream = this.#stream;
-    if (stream?.sourceFile != null && !stream.inTransaction) {
-      return { file: stream.sourceFile, position: stream.sourcePosition };
-    }
-    const { writer } = this.#relay;
-    return writer?.sourceFile == null ? null : { file: writer.sourceFile, position: writer.sourcePosition };
   }
 
   // -- the machine ---------------------------------------------------------------------------------------------------
@@ -351,6 +327,7 @@ export class Reader {
         start: this.#options.start,
         retrieved: writer.retrieved,
         executed: this.#executed,
+        known: this.#relay.known,
       });
     });
     if (signal.aborted) {
@@ -374,7 +351,7 @@ export class Reader {
           from: source.base.toString().slice(0, LOGGED_SET_MAX),
         });
         this.#time.streams(source.facts.serverId);
-        this.#head?.follow(source.kind, source.facts.serverUuid ?? `${source.peer.host}:${source.peer.port}`);
+        this.#head?.follow(source.kind, source.facts);
         this.#input({ type: 'streaming', nowMs: this.#rim.clock.wallMs() });
       },
       onArrival: (newest, wentBack) => this.#time.arrival(newest, wentBack),

@@ -8,6 +8,7 @@ import type { Logger } from '../base/runtime.ts';
 import type { PublishedEnd } from '../relay/published-end.ts';
 import { discardRelayLog } from '../relay/relay-log-discard.ts';
 import { RelayLogWriter } from '../relay/relay-log-writer.ts';
+import { type KnownLog, knownLog } from './source-log.ts';
 
 export interface RelayLogHolderOptions {
   readonly dir: string;
@@ -31,6 +32,13 @@ export class RelayLogHolder {
   /** Null: not open (yet, or after a failure). */
   get writer(): RelayLogWriter | null {
     return this.#writer;
+  }
+
+  /** What the log has of a source's binary log; null: it is empty, or not open. */
+  get known(): KnownLog | null {
+    const { sourceFile, sourceFormat, sourcePosition } = this.#writer ?? {};
+    if (sourceFile == null || sourceFormat == null) return null;
+    return knownLog({ file: sourceFile, position: sourcePosition ?? 0 }, sourceFormat);
   }
 
   /** Recovers the log when it is not open. @throws RELAY_CORRUPT (kept in `corrupt`), DISK, DISK_FULL. */

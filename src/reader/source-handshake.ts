@@ -38,6 +38,7 @@ import {
   versionAtLeast,
 } from './source-facts.ts';
 import { checkHistory, oldestPosition } from './source-history.ts';
+import { checkSameLog, type KnownLog } from './source-log.ts';
 
 export interface DumpRequest {
   readonly identity: ReplicaIdentity;
@@ -47,6 +48,8 @@ export interface DumpRequest {
   readonly retrieved: PositionSet | null;
   /** What all targets have, as text of the source's kind; null: not known. */
   readonly executed: string | null;
+  /** What the relay log has of a source's binary log; null: it is empty. */
+  readonly known: KnownLog | null;
 }
 
 /** A source that only waits for the dump command. */
@@ -65,6 +68,8 @@ export interface ReadySource {
   readonly checksum: ChecksumAlgorithm;
   /** The source marks the events that it wants acknowledged. */
   readonly semiSync: boolean;
+  /** What the dump must go on with, when it begins in the same file (source-log.ts). */
+  readonly known: KnownLog | null;
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -93,6 +98,7 @@ export async function prepareDump(
   const serverId = await chooseServerId(connection, facts, request.identity);
   const base = await whereToBegin(connection, kind, request);
   await checkHistory(connection, facts, base);
+  const known = await checkSameLog(connection, facts, base, request.known);
   if (kind === 'mariadb') await announceConnectState(connection, base);
   await connection
     .command(registerReplica(serverId, request.identity.reportHost), 'register as a replica')
@@ -115,6 +121,7 @@ export async function prepareDump(
     dump,
     checksum,
     semiSync: facts.semiSync,
+    known,
   };
 }
 

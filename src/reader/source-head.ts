@@ -1,10 +1,12 @@
 /**
- * Where the source is, whatever has come over the dump: asked once a second in a connection of its own.
+ * Where the source is, whatever has come over the dump: asked once a second in a connection of its own. Each answer is held
+ * against what the dump has brought (head-continuity.ts): one of another history, or of another server, proves nothing.
  *
  *   MySQL     SHOW BINARY LOG STATUS (before 8.2: SHOW MASTER STATUS)   file, position, executed set
  *             SELECT @@GLOBAL.gtid_executed                             when the account may not do that
- *   MariaDB   SHOW MASTER STATUS, SELECT @@GLOBAL.gtid_binlog_pos
- *   both      SHOW BINARY LOGS                                          only when the source is files ahead
+ *   MariaDB   SHOW MASTER STATUS, SELECT @@GLOBAL.gtid_binlog_pos, @@GLOBAL.gtid_binlog_state
+ *   both      SELECT @@GLOBAL.server_uuid (server_id)                   once a connection: is it the dump's server?
+ *             SHOW BINARY LOGS                                          only when the source is files ahead
  *
  * The dump tells nothing about itself: a link that is stuck looks like a source that is idle. This one may fail in every
  * way without harm: then the head is unknown, and says why. An account that is refused is not tried again until the dump
@@ -12,11 +14,27 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import { type Clock, sleep } from '../base/runtime.ts';
-import { type PositionKind, type PositionSet, parsePositionSet } from '../binlog/position-set.ts';
+import {
+  emptyPositionSet,
+  GtidPositionSet,
+  type PositionKind,
+  parsePositionSet,
+} from '../binlog/position-set.ts';
 import { openConnection, type Row, type WireConnection } from '../wire/connection.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import { Errno } from '../wire/wire-error.ts';
-import { type HeadAges, HeadSamples, type Received, type SourcePlace, splitName } from './head-samples.ts';
+import { HeadContinuity } from './head-continuity.ts';
+import {
+  type HeadAges,
+  type HeadLook,
+  HeadSamples,
+  type Received,
+  type SourcePlace,
+  splitName,
+} from './head-samples.ts';
+import type { HeadView } from './reader-messages.ts';
+import type { SourceFacts } from './source-facts.ts';
+import { gtidsOf } from './source-history.ts';
 
 const ANSWER_MS = 5_000;
 const AGAIN_MS_MAX = 30_000;
@@ -25,35 +43,31 @@ const SIZES_MS = 10_000;
 const SIZES_MAX = 10_000;
 /** The head as it was so long ago says nothing about now. */
 const STALE_MS = 10_000;
+/** So many new connections in a row that reach another server than the dump comes from mean that the source has moved. */
+const STRANGERS_MAX = 3;
 
 export interface SourceHeadOptions {
   readonly endpoint: EndpointOptions;
   readonly everyMs: number;
   readonly clock: Clock;
+  /** What is received by now. */
+  readonly received: () => Received;
+  /** The dump cannot go on as if nothing had happened: the source tells of another history, or is another server. */
+  readonly onBroken: (error: MillraceError) => void;
 }
 
-export interface HeadView {
-  readonly file: string | null;
-  readonly position: number | null;
-  readonly executed: string | null;
-  readonly ageMs: number;
-  /** From what is received to the head, in the source's files; null: not known. */
-  readonly bytesAhead: number | null;
-}
-
-interface Head {
-  readonly place: SourcePlace | null;
-  readonly set: PositionSet | null;
-  readonly begunMs: number;
-}
+/** What names the server that the dump comes from. */
+type SourceName = Pick<SourceFacts, 'serverUuid' | 'serverId'>;
 
 export class SourceHead {
   readonly #options: SourceHeadOptions;
   readonly #samples = new HeadSamples();
   #kind: PositionKind | null = null;
-  #source: string | null = null;
+  #source: SourceName | null = null;
+  #strangers = 0;
+  readonly #continuity = new HeadContinuity();
   #running: AbortController | null = null;
-  #head: Head | null = null;
+  #head: HeadLook | null = null;
   #unknown: string | null = 'not asked yet';
   #mayShow = true;
   #oldName = false;
@@ -64,9 +78,10 @@ export class SourceHead {
     this.#options = options;
   }
 
-  /** The dump runs: begins to ask, or goes on. `source` names the server; another one begins anew. */
-  follow(kind: PositionKind, source: string): void {
-    if (source !== this.#source) {
+  /** The dump runs: begins to ask, or goes on. Another server begins anew. */
+  follow(kind: PositionKind, source: SourceName): void {
+    this.#continuity.clear();
+    if (this.#source === null || nameOf(source) !== nameOf(this.#source)) {
       this.#samples.clear();
       this.#head = null;
       this.#sizes = new Map();
@@ -88,6 +103,11 @@ export class SourceHead {
     this.#running = null;
     this.#head = null;
     this.#unknown = why;
+  }
+
+  /** What the source says beside the dump speaks against it: neither is proof until it does no more. */
+  get doubted(): boolean {
+    return this.#samples.doubted;
   }
 
   /** A heartbeat of the dump has named exactly our position. */
@@ -144,12 +164,16 @@ export class SourceHead {
       queryTimeoutMs: ANSWER_MS,
     });
     try {
+      await this.#mustBeTheSource(connection, signal);
       while (!signal.aborted) {
         const begunMs = clock.monotonicMs();
-        const { place, set } = await this.#ask(connection);
-        this.#head = { place, set, begunMs };
-        this.#samples.add({ place, set, begunMs });
-        this.#unknown = place === null && set === null ? grantHint(endpoint.user) : null;
+        const { place, set } = this.#options.received();
+        const had = { place, set: set?.clone() ?? null };
+        const look = { ...(await this.#ask(connection)), begunMs };
+        if (signal.aborted) return;
+        this.#head = look;
+        this.#unknown = look.place === null && look.set === null ? grantHint(endpoint.user) : null;
+        if (!this.#goesOn(look, had)) return;
         await sleep(everyMs, signal);
       }
     } finally {
@@ -157,16 +181,58 @@ export class SourceHead {
     }
   }
 
-  async #ask(connection: WireConnection): Promise<Pick<Head, 'place' | 'set'>> {
+  /** False: the dump is at its end. */
+  #goesOn(look: HeadLook, had: Received): boolean {
+    const kind = this.#kind!;
+    // Of what came through it from elsewhere a MySQL source may not have everything.
+    const set = had.set instanceof GtidPositionSet ? ownPart(had.set, this.#source!.serverUuid) : had.set;
+    const verdict = this.#continuity.judge(look, { place: had.place, set }, kind === 'gtid');
+    if (verdict.is === 'sound') {
+      this.#samples.add(look);
+      return true;
+    }
+    this.#samples.doubt();
+    if (verdict.is === 'pending') return true;
+    const { host, port } = this.#options.endpoint;
+    this.#break(`the source ${host}:${port} tells of another history than its dump: ${verdict.why}`);
+    return false;
+  }
+
+  #break(message: string): void {
+    this.#samples.doubt();
+    this.#continuity.clear();
+    this.#options.onBroken(new MillraceError('CONNECTION_LOST', message));
+  }
+
+  /** Behind a virtual address or a load balancer a new connection may reach another server than the dump's. */
+  async #mustBeTheSource(connection: WireConnection, signal: AbortSignal): Promise<void> {
+    const source = this.#source!;
+    const variable = source.serverUuid === null ? 'server_id' : 'server_uuid';
+    const [row] = await connection.query(`SELECT @@GLOBAL.${variable} AS name`, `read ${variable}`);
+    const name = (row?.name ?? '').toLowerCase();
+    if (signal.aborted) return;
+    if (name === nameOf(source)) {
+      this.#strangers = 0;
+      return;
+    }
+    this.#samples.doubt();
+    this.#strangers += 1;
+    const { host, port } = this.#options.endpoint;
+    const message = `new connections to ${host}:${port} reach another server than the dump comes from: ${variable} ${name}, not ${nameOf(source)}`;
+    if (this.#strangers < STRANGERS_MAX) throw new MillraceError('CONNECTION_LOST', message);
+    this.#strangers = 0;
+    this.#break(message);
+    throw new MillraceError('CONNECTION_LOST', message);
+  }
+
+  async #ask(connection: WireConnection): Promise<Pick<HeadLook, 'place' | 'set' | 'history'>> {
     const kind = this.#kind!;
     const row = this.#mayShow ? await this.#show(connection) : null;
     const file = row?.File ?? null;
     const place = file === null ? null : { file, position: Number(row?.Position ?? 0) };
     if (kind === 'position') return { place, set: null };
-    const text =
-      kind === 'gtid' && row?.Executed_Gtid_Set != null
-        ? row.Executed_Gtid_Set
-        : await this.#selectSet(connection, kind);
+    if (kind === 'mariadb') return { place, ...(await selectDomains(connection)) };
+    const text = row?.Executed_Gtid_Set ?? (await selectExecuted(connection));
     return { place, set: parsePositionSet(kind, text) };
   }
 
@@ -186,13 +252,6 @@ export class SourceHead {
       this.#mayShow = false;
       return null;
     }
-  }
-
-  /** Needs no privilege. */
-  async #selectSet(connection: WireConnection, kind: PositionKind): Promise<string> {
-    const variable = kind === 'gtid' ? 'gtid_executed' : 'gtid_binlog_pos';
-    const [row] = await connection.query(`SELECT @@GLOBAL.${variable} AS executed`, `read ${variable}`);
-    return row?.executed ?? '';
   }
 
   // -- bytes ---------------------------------------------------------------------------------------------------------
@@ -227,6 +286,35 @@ export class SourceHead {
       () => {},
     );
   }
+}
+
+/** Needs no privilege. */
+async function selectExecuted(connection: WireConnection): Promise<string> {
+  const [row] = await connection.query('SELECT @@GLOBAL.gtid_executed AS executed', 'read gtid_executed');
+  return row?.executed ?? '';
+}
+
+/** Nor does this. A domain's last GTID need not be its greatest: which one it has had, only the state tells. */
+async function selectDomains(
+  connection: WireConnection,
+): Promise<Required<Pick<HeadLook, 'set' | 'history'>>> {
+  const [row] = await connection.query(
+    'SELECT @@GLOBAL.gtid_binlog_pos AS pos, @@GLOBAL.gtid_binlog_state AS state',
+    'read gtid_binlog_pos and gtid_binlog_state',
+  );
+  const history = emptyPositionSet('mariadb');
+  for (const gtid of (row?.state ?? '').split(',')) {
+    if (gtid.trim() !== '') history.addAll(parsePositionSet('mariadb', gtid));
+  }
+  return { set: parsePositionSet('mariadb', row?.pos ?? ''), history };
+}
+
+function ownPart(set: GtidPositionSet, uuid: string | null): GtidPositionSet {
+  return new GtidPositionSet(gtidsOf(set.gtids, uuid));
+}
+
+function nameOf({ serverUuid, serverId }: SourceName): string {
+  return serverUuid ?? String(serverId);
 }
 
 async function readFileSizes(endpoint: EndpointOptions, signal: AbortSignal): Promise<Map<number, number>> {

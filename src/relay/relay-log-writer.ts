@@ -131,6 +131,11 @@ export class RelayLogWriter {
     return this.#file?.origin.sourceFile ?? null;
   }
 
+  /** The FORMAT_DESCRIPTION_EVENT of that file, as the source sent it; null: the log is empty. */
+  get sourceFormat(): Buffer | null {
+    return this.#file?.origin.rawFormatDescription ?? null;
+  }
+
   /** Where in `sourceFile` the last published transaction ends: where to read on without GTIDs. */
   get sourcePosition(): number {
     return this.#sourcePublished;

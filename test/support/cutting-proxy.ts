@@ -35,7 +35,7 @@ export class CuttingProxy {
   /** Bytes that vanished. */
   swallowed = 0;
   readonly #listener: Server;
-  readonly #target: { host: string; port: number };
+  #target: { host: string; port: number };
   readonly #pairs = new Set<Pair>();
   #cut: Cut | null = null;
   #swallowing = false;
@@ -117,6 +117,11 @@ export class CuttingProxy {
   /** Every chunk is forwarded this much later (order kept). */
   delay(ms: number): void {
     this.#delayMs = ms;
+  }
+
+  /** New connections go there; those that are open stay where they are, as behind a virtual address. */
+  moveTo({ host, port }: CuttingProxyOptions): void {
+    this.#target = { host, port };
   }
 
   async stop(): Promise<void> {

@@ -70,6 +70,13 @@ describe('the alerts', () => {
     }
   });
 
+  test('a delay does not count as too short while nothing waits: a quiet source has nothing to keep back', () => {
+    const rule = rules.find(({ alert }) => String(alert) === 'MillraceDelayTooShort');
+    expect(String(rule?.expr)).toContain('and on (channel, target) millrace_target_lag_transactions > 0');
+    // What waits after a pause is younger than the delay, and rightly so.
+    expect(String(rule?.expr)).toContain('rate(millrace_target_transactions_total[2m]) > 0');
+  });
+
   test('each is in docs/monitoring.md, and so is every metric', () => {
     const text = readFileSync(join(repositoryRoot, 'docs/monitoring.md'), 'utf8');
     const named = [...rules.map(({ alert }) => String(alert)), ...KNOWN.keys()].filter(

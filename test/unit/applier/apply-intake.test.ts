@@ -127,6 +127,29 @@ function world(
 }
 
 describe('the intake', () => {
+  test('is not at the end while it reads something large, nor when the relay log has grown since', () => {
+    const { scheduler } = world(0);
+    const answers: Assembled[] = [{ is: 'end' }, { is: 'slice' }, { is: 'end' }];
+    const place = { fileNumber: 1, offset: 400 };
+    const source = { fileNumber: 1, place, next: (): Assembled => answers.shift() ?? { is: 'end' } };
+    const intake = new ApplyIntake(
+      { set: parsePositionSet('gtid', ''), above: new Set(), settled: new Set() },
+      settingsOf(),
+      { kind: 'gtid', scheduler, due: { dueInMs: () => 0 }, coalesce: 1, scout: () => null },
+    );
+    intake.readFrom(source);
+    expect(intake.isAtEnd(place)).toBe(false);
+    expect(intake.fill()).toBe('end');
+    expect(intake.isAtEnd(place)).toBe(true);
+    // Frozen, or draining: nothing is read, and the log grows.
+    expect(intake.isAtEnd({ fileNumber: 1, offset: 500 })).toBe(false);
+    expect(intake.isAtEnd({ fileNumber: 2, offset: 400 })).toBe(false);
+    expect(intake.fill()).toBe('slice');
+    expect(intake.isAtEnd(place)).toBe(false);
+    expect(intake.fill()).toBe('end');
+    expect(intake.isAtEnd(place)).toBe(true);
+  });
+
   test('tells what waits and why, and which relay file that needs', () => {
     const { intake } = world(30, { executed: [1, 2], control: { until: { is: 'before', id: id(25) } } });
     expect(intake.fill()).toBe('full');

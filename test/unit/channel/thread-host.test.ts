@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { PlainError } from '../../../src/base/errors.ts';
 import { ThreadHost, threadEntry } from '../../../src/channel/thread-host.ts';
 
-type Command = { readonly type: 'stop' | 'throw' | 'exit' };
+type Command = { readonly type: 'stop' | 'throw' | 'exit' | 'wake' };
 type Report = { readonly type: string; readonly state?: unknown };
 type Status = { readonly answer: number };
 type Ending = { readonly cause: PlainError | null; readonly died: boolean };
@@ -92,6 +92,17 @@ describe('a thread seen from the main thread', () => {
   test('that does not answer in time is not waited for', async () => {
     const { host } = start({ script: 'answers nothing' });
     expect(await host.status(20)).toBeNull();
+  });
+
+  test('that owes an answer is asked nothing more, and is hardly waited for, until it answers', async () => {
+    const { host } = start({ script: 'hangs' });
+    expect(await host.status(20)).toBeNull();
+    const began = performance.now();
+    expect(await Promise.all([host.status(60_000), host.status(60_000)])).toEqual([null, null]);
+    expect(performance.now() - began).toBeLessThan(30_000);
+    host.post({ type: 'wake' });
+    // The one question that it owed, then a new one: it is asked as before.
+    await expect.poll(() => host.status(60_000), { timeout: 30_000 }).toEqual({ answer: 2 });
   });
 
   test('that lingers after its goodbye is ended, and has not died', async () => {

@@ -49,6 +49,21 @@ describe('the metrics', () => {
     expect(value(families, 'mysql_slave_status_seconds_behind_master')).toBeNull();
   });
 
+  test('nothing is told to be 0 of what nobody has looked at yet', async () => {
+    const families = await scrape({ reader: null, target: null, fresh: false });
+    for (const name of [
+      'millrace_relay_log_bytes',
+      'mysql_slave_status_relay_log_space',
+      'millrace_target_waiting_transactions',
+      'millrace_target_stuck_seconds',
+    ]) {
+      expect([name, value(families, name)]).toEqual([name, null]);
+    }
+    const known = await scrape({});
+    expect(value(known, 'millrace_target_waiting_transactions')).toBe(0);
+    expect(value(known, 'millrace_target_stuck_seconds', { why: 'none' })).toBe(0);
+  });
+
   test('a second scrape does not add to the first', async () => {
     const metrics = new Metrics();
     const status = composeStatus([snapshot()], FACTS);

@@ -79,6 +79,7 @@ export function snapshot(wish: Wish = {}): ChannelSnapshot {
 
 function readerStatus(state: ReaderState): ReaderStatus {
   return {
+    takenAtMs: UPTIME,
     state,
     lastError: null,
     source: { serverUuid: UUID, serverVersion: '9.7.4', flavour: 'mysql' },
@@ -111,6 +112,7 @@ function readerStatus(state: ReaderState): ReaderStatus {
 
 function applierStatus(state: ApplierState): ApplierStatus {
   return {
+    takenAtMs: UPTIME,
     state,
     lastError: null,
     mode: 'binlog',

@@ -65,6 +65,7 @@ describe('the status', () => {
               port: 3307,
               state: 'running',
               reason: null,
+              answers: true,
               mode: 'binlog',
               progress: 'gtid',
               executed_gtid_set: `${UUID}:1-5021`,
@@ -188,7 +189,7 @@ describe('the status', () => {
       targetState: { at: 'idle' },
     });
     expect(channel.source).toMatchObject({ server_uuid: null, server_version: null });
-    expect(channel.relay_log).toMatchObject({ file: null, position: 0, bytes: 0 });
+    expect(channel.relay_log).toMatchObject({ file: null, position: 0, bytes: null });
     expect(channel.source.clock).toBeNull();
     expect(channel.targets[0]).toMatchObject({
       executed_gtid_set: null,

@@ -4,6 +4,7 @@ import { silentLogger } from '../../../src/base/runtime.ts';
 import { EventType } from '../../../src/binlog/event-header.ts';
 import { emptyPositionSet, FilePositionSet, type PositionKind } from '../../../src/binlog/position-set.ts';
 import { EventIntake, type IntakeOptions } from '../../../src/reader/event-intake.ts';
+import { knownLog } from '../../../src/reader/source-log.ts';
 import type { RelayLogWriter } from '../../../src/relay/relay-log-writer.ts';
 import { PacketReader } from '../../../src/wire/packet-framing.ts';
 import { SourceFile } from '../../support/binlog-feed.ts';
@@ -329,5 +330,29 @@ describe('what a source must not send', () => {
   test('an event without its semi-sync mark', () => {
     const { bytes } = new DumpBytes(false).file(transactions);
     expect(() => receive(intake('gtid', { semiSync: true }), bytes)).toThrow('semi-sync');
+  });
+});
+
+describe('a dump that begins in the file that we have read from before', () => {
+  const format = transactions.bytes.subarray(4);
+  const known = knownLog({ file: transactions.name, position: 4 }, format);
+  const { bytes } = new DumpBytes().file(transactions);
+
+  test('goes on when that file was made when ours was', () => {
+    receive(intake('gtid', { known }), bytes);
+    expectHolds(transactions);
+  });
+
+  test('is refused when the file was made anew: the binary logs were reset', () => {
+    const other = intake('gtid', { known: { ...known, madeAt: known.madeAt - 60 } });
+    expect(() => receive(other, bytes)).toThrow(expect.objectContaining({ code: 'SOURCE_BEHIND' }));
+    expect(other.transactions).toBe(0);
+  });
+
+  test('of another name, or of another server, says nothing of ours', () => {
+    const place = { file: 'binlog.000006', position: 4 };
+    receive(intake('gtid', { known: { ...known, madeAt: 1, place } }), bytes);
+    writer.reset();
+    receive(intake('gtid', { known: { ...known, madeAt: 1, serverId: known.serverId + 1 } }), bytes);
   });
 });

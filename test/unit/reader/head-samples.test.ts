@@ -73,6 +73,28 @@ describe('what is missing of the source', () => {
     expect(samples.ages({ place: at(100), set: upTo(25) }, 2100).missingAgeMs).toBeNull();
   });
 
+  test('a head that was reset, or that another server tells, is not reached by the name of its file alone', () => {
+    const other = '4f22fa47-71ca-11e1-9e33-c80aa9429562';
+    const samples = new HeadSamples();
+    const set = parsePositionSet('gtid', `${UUID}:1-10,${other}:1-5`);
+    samples.add({ begunMs: 1000, place: at(500, 'binlog.000003'), set });
+    expect(samples.ages({ place: at(4000), set: upTo(10) }, 1500).missingAgeMs).not.toBeNull();
+  });
+
+  test('a doubt takes back what heartbeats have proven since the last sound look, until the next one', () => {
+    const samples = new HeadSamples();
+    const received = { place: at(100), set: null };
+    samples.add({ begunMs: 1000, place: at(100), set: null });
+    samples.proven(1900);
+    expect(samples.ages(received, 2000).proofAgeMs).toBe(100);
+    samples.doubt();
+    samples.proven(2400);
+    expect(samples.ages(received, 2500)).toEqual({ proofAgeMs: 1500, missingAgeMs: null });
+    samples.add({ begunMs: 3000, place: at(100), set: null });
+    expect(samples.doubted).toBe(false);
+    expect(samples.ages(received, 3100).proofAgeMs).toBe(100);
+  });
+
   test('another source begins anew', () => {
     const samples = new HeadSamples();
     samples.proven(500);

@@ -53,6 +53,7 @@ parentPort.on('message', (command) => {
       type: 'status',
       id: command.id,
       status: {
+        takenAtMs: performance.timeOrigin + performance.now(),
         state,
         lastError: null,
         mode: 'binlog',

@@ -33,6 +33,7 @@ parentPort.on('message', (command) => {
       type: 'status',
       id: command.id,
       status: {
+        takenAtMs: performance.timeOrigin + performance.now(),
         state,
         lastError: null,
         source: { serverUuid: replicaUuid, serverVersion: '9.7.4', flavour: 'mysql' },
