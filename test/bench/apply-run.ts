@@ -94,7 +94,11 @@ const accepted = new Set<string>();
 export interface MillraceWish {
   /** Keys of the target in the configuration. */
   readonly target: ConfigMap;
+  /** Keys beside the channels. */
+  readonly top?: ConfigMap;
   readonly nodeArgs?: readonly string[];
+  /** Begun when the process is launched; awaited before everything is looked at. */
+  readonly beside?: (millrace: MillraceProcess) => Promise<void>;
   /** bin/millrace.js of another working copy. */
   readonly program?: string;
   readonly look?: Look;
@@ -111,7 +115,7 @@ export function applyWithMillrace(ground: ApplyGround, wish: MillraceWish): Prom
       source: { ...address(ground.source), ...SOURCE_ACCOUNT, tls: 'disabled' },
       target: { ...address(target), ...account, tls: 'disabled', ...wish.target },
     });
-    const millrace = MillraceProcess.prepare([channel], {}, wish.program);
+    const millrace = MillraceProcess.prepare([channel], wish.top, wish.program);
     try {
       const known = JSON.stringify([wish.target, wish.program]);
       if (!accepted.has(known)) await requireAccepted(millrace);
@@ -120,6 +124,8 @@ export function applyWithMillrace(ground: ApplyGround, wish: MillraceWish): Prom
       const serverId = await serverPid(target);
       const launchedMs = performance.now();
       millrace.launch({}, wish.nodeArgs);
+      const beside = wish.beside?.(millrace);
+      beside?.catch(() => {});
       await untilConnected(target, millrace);
       const startedMs = performance.now();
       const before = { server: processUsage(serverId), consumer: processUsage(millrace.pid) };
@@ -127,6 +133,7 @@ export function applyWithMillrace(ground: ApplyGround, wish: MillraceWish): Prom
       const seconds = (performance.now() - startedMs) / 1000;
       const server = since(before.server, processUsage(serverId));
       const consumer = since(before.consumer, processUsage(millrace.pid));
+      await beside;
       await wish.look?.(target, seconds);
       const { code } = await millrace.stop();
       if (code !== 0) throw new Error(`Millrace ended with code ${code}:\n${millrace.tail()}`);

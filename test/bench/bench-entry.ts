@@ -4,7 +4,7 @@
 import type { Conditions, MachineFacts } from './machine.ts';
 import type { Column, MeasuredRow } from './measurements.ts';
 
-export const SECTION_NAMES = ['receive', 'apply', 'latency', 'recovery', 'growth'] as const;
+export const SECTION_NAMES = ['receive', 'apply', 'latency', 'recovery', 'growth', 'observe'] as const;
 export type SectionName = (typeof SECTION_NAMES)[number];
 
 export interface BenchEntry {

@@ -1,7 +1,7 @@
 /**
  * `npm run bench -- [SECTION …] [options]`: Millrace beside the server's own replica, on this machine, in one run.
  *
- *   receive · apply · latency · recovery · growth · all      (all)
+ *   receive · apply · latency · recovery · growth · observe · all      (all)
  *   profile           where the time goes while transactions are applied
  *   --rounds N        repeats of everything                   (5; quick: 1)
  *   --quick           small loads: to see that the bench works
@@ -24,6 +24,7 @@ import { benchGrowth } from './growth.ts';
 import { appendHistory, readHistory } from './history.ts';
 import { benchLatency } from './latency.ts';
 import { commitName, machineFacts } from './machine.ts';
+import { benchObserve } from './observe.ts';
 import { benchProfile } from './profile.ts';
 import { benchReceive } from './receive.ts';
 import { benchRecovery } from './recovery.ts';
@@ -36,6 +37,7 @@ const SECTIONS: Readonly<Record<SectionName, (run: BenchRun) => Promise<void>>> 
   latency: benchLatency,
   recovery: benchRecovery,
   growth: benchGrowth,
+  observe: benchObserve,
 };
 
 const PROFILE = 'profile';

@@ -69,7 +69,7 @@ describe('the source', () => {
 
   test('that leaves changes out of its binary log: of a database, and what it receives as a replica', async () => {
     await source.restart(['--binlog-ignore-db=tmp', '--log-replica-updates=OFF', '--skip-replica-start']);
-    mends.push(() => source.restart());
+    mends.push(() => source.restart([]));
     await source.query(
       "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT=1, SOURCE_USER='x'",
     );
