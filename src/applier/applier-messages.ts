@@ -3,6 +3,7 @@
  */
 import type { PlainError } from '../base/errors.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
+import type { RelayPosition } from '../relay/published-end.ts';
 import type { SourceClockSnapshot } from '../relay/source-clock.ts';
 import type { GuardRules } from '../rules/guard-rules.ts';
 import type { TargetRules } from '../rules/target-rules.ts';
@@ -96,6 +97,8 @@ export interface ApplierStatus {
   readonly lastAppliedAtMs: number | null;
   /** The oldest relay file that this target still needs. */
   readonly neededFile: number;
+  /** Everything before it in the relay log is applied; null: not known. */
+  readonly appliedTo: RelayPosition | null;
   /** Relay log bytes that are published and not applied; null: not known. */
   readonly pendingBytes: number | null;
   /** What the busy workers are doing; the one first that the others wait for. */

@@ -204,6 +204,7 @@ class ApplierThread {
       pendingAgeMs: run?.pendingAgeMs ?? null,
       lastCommitMicros: lastCommitMicros?.toString() ?? null,
       neededFile: run?.neededFile ?? this.#neededFile,
+      appliedTo: run?.appliedTo ?? null,
       pendingBytes: this.#pendingBytes(),
       activity: run?.activity ?? [],
       stuck: this.#stuckWatch.stuck,

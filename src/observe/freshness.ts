@@ -6,6 +6,7 @@ import type { ApplierStatus } from '../applier/applier-messages.ts';
 import { type PositionKind, parsePositionSet } from '../binlog/position-set.ts';
 import type { ChannelSnapshot, TargetSnapshot } from '../channel/channel.ts';
 import type { ReaderStatus } from '../reader/reader-messages.ts';
+import { relayFileName } from '../relay/relay-log-index.ts';
 import { behindAtMostSeconds, type LagFacts, lagSeconds, receivedLagSeconds } from './lag.ts';
 
 export interface Lag {
@@ -115,13 +116,26 @@ export function lagFacts(snapshot: ChannelSnapshot, target: TargetSnapshot, nowM
   if (target.status === null || reader.status === null) return null;
   const observed = target.fresh && reader.fresh && reader.state.at === 'streaming';
   const applied = agedTarget(target.status, nowMs);
-  const held = missing(snapshot.machine.kind, applied.executed, reader.status.retrieved) === 0;
+  const held = holds(snapshot.machine.kind, applied, reader.status);
   return {
     ...applied,
     ...agedReader(reader.status, nowMs),
     observed,
     holdsReceived: held && !((applied.pendingBytes ?? 0) > 0),
   };
+}
+
+/** By positions it is not known whether anything lies between two of them: then the place in the relay log tells. */
+function holds(
+  kind: PositionKind | null,
+  applied: ApplierStatus,
+  { retrieved, ...reader }: ReaderStatus,
+): boolean {
+  if (kind !== 'position') return missing(kind, applied.executed, retrieved) === 0;
+  const { appliedTo } = applied;
+  if (appliedTo === null || reader.relayFile === null) return applied.executed === retrieved;
+  const file = relayFileName(appliedTo.fileNumber);
+  return file === reader.relayFile && appliedTo.offset >= reader.relayPosition;
 }
 
 /** Everything that the source had at `ms` (monotonic) is on the target, which then had `executed`. */

@@ -2,7 +2,7 @@
  * The reader and its disk: full, and damaged.
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, openSync, readdirSync, writeSync } from 'node:fs';
+import { existsSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Account, createSourceAccount } from '../support/accounts.ts';
@@ -56,8 +56,9 @@ test('a damaged relay log stops the reader, and a reset has it fetched again', a
   await first.stop();
   const name = readdirSync(first.relayDir).find((file) => /^relay-bin\.\d+$/.test(file))!;
   const fd = openSync(join(first.relayDir, name), 'r+');
-  // In the midst, with whole transactions behind it.
+  // In the midst, with whole transactions behind it. Where a mark vouches for it, whoever reads it finds it; here nobody has.
   writeSync(fd, Buffer.from('damage'), 0, 6, 1200);
+  rmSync(join(first.relayDir, `${name}.marks`));
 
   const second = reader({ relayDir: first.relayDir });
   await second.until('the kind', () => second.reports.some(({ type }) => type === 'source'));

@@ -95,6 +95,25 @@ describe('a lag of 0', () => {
   });
 });
 
+test.each([
+  ['at its end', 88_231, 0],
+  ['before its end', 88_200, null],
+])('by file and position, a target whose place in the relay log is %s', (_, offset, lag) => {
+  // Nothing that is a transaction lies between the two positions.
+  const wish: Wish = {
+    machine: { kind: 'position' },
+    reader: {
+      retrieved: 'binlog.000004:4',
+      relayFile: 'relay-bin.000007',
+      relayPosition: 88_231,
+      head: null,
+    },
+    target: { executed: 'binlog.000002:1596833', appliedTo: { fileNumber: 7, offset } },
+  };
+  const [target] = composeStatus([snapshot(wish)], FACTS).channels[0]!.targets;
+  expect(target!.lag_seconds).toBe(lag);
+});
+
 test('an ETA is not told from a backlog that only went out of sight when the reader was paused', () => {
   const { time, observer } = watching();
   const GB = 1e9;

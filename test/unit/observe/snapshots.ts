@@ -129,6 +129,7 @@ function applierStatus(state: ApplierState): ApplierStatus {
     lastAgeMs: null,
     lastAppliedAtMs: null,
     neededFile: 7,
+    appliedTo: null,
     pendingBytes: 0,
     activity: [],
     stuck: null,

@@ -69,6 +69,7 @@ parentPort.on('message', (command) => {
         lastAgeMs: null,
         lastAppliedAtMs: null,
         neededFile: 1,
+        appliedTo: null,
         pendingBytes: 0,
         activity: [],
         stuck: null,
