@@ -96,8 +96,11 @@ export function targetLags(
   const reader = agedReader(snapshot.reader.status!, nowMs);
   const ofHead = snapshot.reader.fresh ? reader.head : null;
   const kind = snapshot.machine.kind;
-  const applied = missing(kind, status.executed, reader.retrieved);
-  const ofSource = provenCount(missing(kind, status.executed, ofHead?.executed), reader);
+  const applied = notApplied(kind, status, reader);
+  const ofSource = unless(
+    hasPending(status),
+    provenCount(missing(kind, status.executed, ofHead?.executed), reader),
+  );
   return {
     applied: { seconds: appliedSeconds(facts, nowMs), transactions: applied, bytes: status.pendingBytes },
     total: {
@@ -121,7 +124,7 @@ export function lagFacts(snapshot: ChannelSnapshot, target: TargetSnapshot, nowM
     ...applied,
     ...agedReader(reader.status, nowMs),
     observed,
-    holdsReceived: held && !((applied.pendingBytes ?? 0) > 0),
+    holdsReceived: held && !hasPending(applied),
   };
 }
 
@@ -209,6 +212,25 @@ export function missing(
 /** A head of a while ago proves that something is missing, not that nothing is. */
 function provenCount(count: number | null, { head }: Pick<ReaderStatus, 'head'>): number | null {
   return count === 0 && (head === null || head.ageMs > HEAD_FRESH_MS) ? null : count;
+}
+
+/** Transactions that are received and not applied; null: unknown, or the applier has seen more than the reader had told of. */
+export function notApplied(
+  kind: PositionKind | null,
+  applied: ApplierStatus | null,
+  reader: ReaderStatus | null,
+): number | null {
+  if (applied === null) return null;
+  return unless(hasPending(applied), missing(kind, applied.executed, reader?.retrieved));
+}
+
+function hasPending({ pendingBytes }: ApplierStatus): boolean {
+  return (pendingBytes ?? 0) > 0;
+}
+
+/** No 0 while it is known to be untrue. */
+function unless(untrue: boolean, count: number | null): number | null {
+  return count === 0 && untrue ? null : count;
 }
 
 function sum(a: number | null, b: ApplierStatus['pendingBytes']): number | null {

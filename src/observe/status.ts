@@ -12,7 +12,7 @@ import type { ReaderState, ReaderStatus } from '../reader/reader-messages.ts';
 import { type Eta, etaOf } from './catching-up.ts';
 import {
   headUnknown,
-  missing,
+  notApplied,
   type ProvenUpTo,
   provenUpTo,
   type ReaderLags,
@@ -288,8 +288,7 @@ function composeTarget(
   const history = memory?.history;
   const held = target.state.at === 'running' ? heldUp(target) : null;
   const behind =
-    lag.applied.transactions ??
-    missing(snapshot.machine.kind, status?.executed, snapshot.reader.status?.retrieved);
+    lag.applied.transactions ?? notApplied(snapshot.machine.kind, status, snapshot.reader.status);
   return {
     name: target.name,
     host: target.host,

@@ -93,6 +93,12 @@ describe('a lag of 0', () => {
     const [target] = composeStatus([snapshot(wish)], FACTS).channels[0]!.targets;
     expect(target!.lag_seconds).toBeNull();
   });
+
+  test('nor one of transactions while bytes of the relay log are not applied', () => {
+    const [target] = composeStatus([snapshot({ target: { pendingBytes: 400 } })], FACTS).channels[0]!.targets;
+    expect(target!.lag_transactions).toBeNull();
+    expect(target!.lag.applied.transactions).toBeNull();
+  });
 });
 
 test.each([
