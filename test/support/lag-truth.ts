@@ -140,7 +140,7 @@ export interface TruthVerdict {
   readonly zeros: number;
   /** A 0, though something older than the proof may be was missing. */
   readonly untrueZeros: number;
-  /** A number that is not between the truth before and after, give or take the tolerance. */
+  /** A number below the truth, or above what it was at the look before, give or take the tolerance. */
   readonly wrong: number;
   /** The bound was below the truth. */
   readonly boundBroken: number;
