@@ -20,7 +20,7 @@ import {
   parsePositionSet,
 } from '../binlog/position-set.ts';
 import { checkStart, readingKind } from '../reader/source-facts.ts';
-import { gtidsOf, shown } from '../reader/source-history.ts';
+import { gtidsOf, newestByDomain, shown } from '../reader/source-history.ts';
 import { peerName } from '../wire/wire-error.ts';
 import { type ChannelFacts, sourcePath, type TargetFactsOf } from './channel-facts.ts';
 import type { Findings } from './finding.ts';
@@ -175,13 +175,7 @@ function emptyTransactions(set: GtidSet): string[] {
 }
 
 function checkDomains(found: Findings, source: SourceSurvey, ours: MariadbPositionSet): void {
-  const newest = new Map<number, bigint>();
-  for (const gtid of source.executed.split(',')) {
-    const [domain, , seqNo] = gtid.trim().split('-');
-    if (domain === undefined || seqNo === undefined || !/^\d+$/.test(seqNo)) continue;
-    const seen = newest.get(Number(domain)) ?? 0n;
-    if (BigInt(seqNo) > seen) newest.set(Number(domain), BigInt(seqNo));
-  }
+  const newest = newestByDomain(source.executed);
   for (const { domainId, serverId, seqNo } of ours.entries()) {
     const has = newest.get(domainId);
     if (has !== undefined && has >= seqNo) continue;

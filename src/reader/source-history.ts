@@ -81,13 +81,7 @@ async function checkDomains(connection: WireConnection, ours: MariadbPositionSet
     'SELECT @@GLOBAL.gtid_binlog_state AS state',
     'read gtid_binlog_state',
   );
-  const newest = new Map<number, bigint>();
-  for (const gtid of (row?.state ?? '').split(',')) {
-    const [domain, , seqNo] = gtid.trim().split('-');
-    if (domain === undefined || seqNo === undefined || !/^\d+$/.test(seqNo)) continue;
-    const seen = newest.get(Number(domain)) ?? 0n;
-    if (BigInt(seqNo) > seen) newest.set(Number(domain), BigInt(seqNo));
-  }
+  const newest = newestByDomain(row?.state ?? '');
   for (const { domainId, serverId, seqNo } of ours.entries()) {
     const has = newest.get(domainId);
     if (has !== undefined && has >= seqNo) continue;
@@ -140,4 +134,16 @@ export async function oldestPosition(connection: WireConnection): Promise<FilePo
 export function shown(set: GtidSet): string {
   const text = set.toString();
   return text.length > SHOWN_LENGTH_MAX ? `${text.slice(0, SHOWN_LENGTH_MAX)}…` : text;
+}
+
+/** The highest number of each domain in a list of MariaDB GTIDs (`0-1-7,0-2-9`), which may have several of a domain. */
+export function newestByDomain(state: string): Map<number, bigint> {
+  const newest = new Map<number, bigint>();
+  for (const gtid of state.split(',')) {
+    const [domain, , seqNo] = gtid.trim().split('-');
+    if (domain === undefined || seqNo === undefined || !/^\d+$/.test(seqNo)) continue;
+    const seen = newest.get(Number(domain)) ?? 0n;
+    if (BigInt(seqNo) > seen) newest.set(Number(domain), BigInt(seqNo));
+  }
+  return newest;
 }

@@ -7,9 +7,9 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import type { CheckReport } from '../../src/cli/check.ts';
-import { runCommandLine } from '../../src/cli/main.ts';
 import type { Finding, Remedy } from '../../src/preflight/finding.ts';
 import { type Account, unlogged } from './accounts.ts';
+import { printedBy } from './command-line.ts';
 import { address, type ConfigMap, channelConfig } from './millrace-process.ts';
 import { temporaryFolder } from './repository.ts';
 import { type Flavour, startServer, type TestServer } from './test-server.ts';
@@ -96,21 +96,7 @@ export class CheckedSetup {
   }
 
   async check(): Promise<Checked> {
-    let out = '';
-    let err = '';
-    const code = await runCommandLine(['check', '--json', '-c', this.configFile], {
-      out: (text) => {
-        out += text;
-      },
-      err: (text) => {
-        err += text;
-      },
-      colour: false,
-      interactive: false,
-      window: () => null,
-      env: {},
-      closed: () => false,
-    });
+    const { code, out, err } = await printedBy(['check', '--json', '-c', this.configFile]);
     if (code === 2) throw new Error(`the configuration is wrong: ${out}${err}`);
     const report = JSON.parse(out) as CheckReport;
     for (const { password } of [SOURCE, TARGET]) {

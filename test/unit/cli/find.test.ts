@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { emptyPositionSet } from '../../../src/binlog/position-set.ts';
-import { runCommandLine } from '../../../src/cli/main.ts';
 import { SourceFile } from '../../support/binlog-feed.ts';
+import { printedBy } from '../../support/command-line.ts';
 import { RelayDirectory } from '../../support/relay-directory.ts';
 import { temporaryFolder } from '../../support/repository.ts';
 
@@ -26,22 +26,7 @@ async function receive(): Promise<void> {
 }
 
 async function find(args: readonly string[], closed = () => false) {
-  let out = '';
-  let err = '';
-  const code = await runCommandLine(['find', '-c', config, ...args], {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    colour: false,
-    interactive: false,
-    window: () => null,
-    env: {},
-    closed,
-  });
-  return { code, out, err };
+  return printedBy(['find', '-c', config, ...args], { closed });
 }
 
 describe('find', () => {

@@ -2,9 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ControlServer } from '../../../src/channel/control-socket.ts';
-import { runCommandLine, withoutEnvironment } from '../../../src/cli/main.ts';
+import { withoutEnvironment } from '../../../src/cli/main.ts';
 import { programVersion } from '../../../src/cli/program-version.ts';
 import { composeStatus, type Status } from '../../../src/observe/status.ts';
+import { printedBy } from '../../support/command-line.ts';
 import { temporaryFolder } from '../../support/repository.ts';
 import { error, FACTS, snapshot, type Wish } from '../observe/snapshots.ts';
 
@@ -21,22 +22,7 @@ channels:
 );
 
 async function run(args: string, env: Record<string, string> = {}) {
-  let out = '';
-  let err = '';
-  const code = await runCommandLine(args === '' ? [] : args.split(' '), {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    colour: false,
-    interactive: false,
-    window: () => null,
-    env,
-    closed: () => false,
-  });
-  return { code, out, err };
+  return printedBy(args === '' ? [] : args.split(' '), { env });
 }
 
 test('a diagnostic report is told to leave the environment out, by a Node that can', () => {

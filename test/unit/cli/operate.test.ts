@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { MillraceError } from '../../../src/base/errors.ts';
 import type { ControlRequest } from '../../../src/channel/control-requests.ts';
 import { ControlServer } from '../../../src/channel/control-socket.ts';
-import { runCommandLine } from '../../../src/cli/main.ts';
+import { printedBy } from '../../support/command-line.ts';
 import { temporaryFolder } from '../../support/repository.ts';
 
 const UUID = '3e11fa47-71ca-11e1-9e33-c80aa9429562';
@@ -21,22 +21,7 @@ afterEach(async () => {
 });
 
 async function run(...args: readonly string[]) {
-  let out = '';
-  let err = '';
-  const code = await runCommandLine([...args, '-c', CONFIG], {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    colour: false,
-    interactive: false,
-    window: () => null,
-    env: {},
-    closed: () => false,
-  });
-  return { code, out, err };
+  return printedBy([...args, '-c', CONFIG]);
 }
 
 /** Runs the verb against a socket that answers with `message`; what was asked. */
