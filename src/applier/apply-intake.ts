@@ -12,6 +12,7 @@
  *  - `prefix` grows only by transactions of which all before them are committed.
  *  - Memory: what was taken back is below the scheduler's limits, and nothing is read while there is some of it.
  */
+import { Fifo } from '../base/fifo.ts';
 import {
   type PositionKind,
   type PositionSet,
@@ -89,7 +90,7 @@ export class ApplyIntake {
   #admission: Admission;
   #slot: Transaction | null = null;
   #returned: Returned[] = [];
-  #passed: Passed[] = [];
+  readonly #passed = new Fifo<Passed>();
   /** Units that the scheduler was given. */
   #scheduled = 0;
   #atEnd = false;
@@ -210,19 +211,19 @@ export class ApplyIntake {
   isPassed(id: TransactionId): boolean {
     const text = transactionIdText(id);
     if (this.#isExecuted(text)) return true;
-    return this.#passed.some((passed) => transactionIdText(passed.id) === text);
+    return this.#somePassed(({ id }) => transactionIdText(id) === text);
   }
 
   /** Also by one behind it: the name may be a number that was never used, or a place inside a transaction. */
   #isUntilPassed(named: TransactionId): boolean {
-    return this.#isExecuted(transactionIdText(named)) || this.#passed.some(({ id }) => reaches(id, named));
+    return this.#isExecuted(transactionIdText(named)) || this.#somePassed(({ id }) => reaches(id, named));
   }
 
   /** Something that the source committed at or after `ms` is. */
   #isTimePassed(ms: number): boolean {
     const micros = BigInt(ms) * 1000n;
     if (this.#prefixMicros !== null && this.#prefixMicros >= micros) return true;
-    return this.#passed.some(({ commitMicros }) => commitMicros !== null && commitMicros >= micros);
+    return this.#somePassed(({ commitMicros }) => commitMicros !== null && commitMicros >= micros);
   }
 
   /** Fills the scheduler as far as it goes. */
@@ -283,7 +284,9 @@ export class ApplyIntake {
   }
 
   #schedule(units: readonly ClosedUnit[]): void {
-    for (const unit of units) this.#scheduler.admit({ ...unit, ordinal: this.#scheduled++ });
+    for (const { conflicts, bytes, members } of units) {
+      this.#scheduler.admit({ ordinal: this.#scheduled++, conflicts, bytes, members });
+    }
   }
 
   /** The last transaction stands in the last unit, or in the one that is still open. */
@@ -299,8 +302,8 @@ export class ApplyIntake {
     const back = [...units.flatMap(({ members }) => members), ...this.#units.takeBack()];
     if (back.length === 0) return;
     this.#scheduled -= units.length;
-    const cut = this.#passed.findIndex(({ after }) => after > this.#scheduled);
-    const returned: Returned[] = this.#passed.splice(cut).map(({ id, admitted, commitMicros }) => {
+    const taken = this.#passed.cut(this.#countPassed(this.#scheduled));
+    const returned: Returned[] = taken.map(({ id, admitted, commitMicros }) => {
       if (admitted === null) return { is: 'executed', id, commitMicros };
       return { is: 'transaction', transaction: back.shift()! };
     });
@@ -311,18 +314,31 @@ export class ApplyIntake {
 
   /** Moves the executed prefix up to the scheduler's low-water mark. Returns by how many transactions. */
   advance(): number {
-    const done = this.#scheduler.lowWaterMark;
-    let count = 0;
-    for (const { id, after, admitted, commitMicros } of this.#passed) {
-      if (after > done) break;
+    const count = this.#countPassed(this.#scheduler.lowWaterMark);
+    for (let place = 0; place < count; place++) {
+      const { id, admitted, commitMicros } = this.#passed.at(place)!;
       this.prefix.add(id);
       if (commitMicros !== null && commitMicros > (this.#prefixMicros ?? 0n))
         this.#prefixMicros = commitMicros;
       if (admitted !== null && this.#watched.size > 0) this.#notice(transactionIdText(id), admitted);
-      count += 1;
     }
-    this.#passed.splice(0, count);
+    this.#passed.drop(count);
     return count;
+  }
+
+  /** Of those in #passed, how many wait for the first `units` units at most. */
+  #countPassed(units: number): number {
+    let count = 0;
+    for (let next = this.#passed.at(0); next !== undefined && next.after <= units; ) {
+      count += 1;
+      next = this.#passed.at(count);
+    }
+    return count;
+  }
+
+  #somePassed(is: (passed: Passed) => boolean): boolean {
+    for (const passed of this.#passed) if (is(passed)) return true;
+    return false;
   }
 
   /** A wish to skip may have come when it was in flight as it is: then it is only found executed. */

@@ -30,6 +30,7 @@
  *  - The sum of admitted, not yet committed bytes stays below `bytesMax`, or there is exactly one such transaction.
  */
 import { assert } from '../base/errors.ts';
+import { Fifo } from '../base/fifo.ts';
 
 export interface ClockConflicts {
   readonly by: 'clock';
@@ -72,10 +73,10 @@ export interface SchedulerLimits {
 
 export class ApplyScheduler<T extends Schedulable> {
   readonly #limits: SchedulerLimits;
-  /** Admitted, not committed; index 0 has ordinal #firstOrdinal. A committed one is null until it can be shifted. */
-  #pending: (T | null)[] = [];
+  /** Admitted, not committed; place 0 has ordinal #firstOrdinal. A committed one is null until it can leave. */
+  readonly #pending = new Fifo<T | null>();
   #firstOrdinal = 0;
-  /** Index into #pending of the next transaction to dispatch. */
+  /** Place in #pending of the next transaction to dispatch. */
   #next = 0;
   readonly #inFlight = new Set<T>();
   readonly #alone: T[] = [];
@@ -105,14 +106,14 @@ export class ApplyScheduler<T extends Schedulable> {
   /** What was admitted and has not started, in order: as if it had never been admitted. */
   takeBack(): T[] {
     // A transaction is nulled only after it was dispatched.
-    const back = this.#pending.splice(this.#next) as T[];
+    const back = this.#pending.cut(this.#next) as T[];
     for (const { bytes } of back) this.#bytes -= bytes;
     return back;
   }
 
   /** The next transaction that may start now, or null. The caller starts it at once. */
   takeReady(): T | null {
-    const head = this.#pending[this.#next];
+    const head = this.#pending.at(this.#next);
     if (head === undefined || head === null || this.#alone.length > 0) return null;
     if (!this.#mayStart(head)) return null;
     if (this.#inFlight.size === 0) this.#inWindow = 0;
@@ -152,14 +153,12 @@ export class ApplyScheduler<T extends Schedulable> {
     const waiting = this.#alone.indexOf(transaction);
     if (waiting >= 0) this.#alone.splice(waiting, 1);
     this.#bytes -= transaction.bytes;
-    this.#pending[transaction.ordinal - this.#firstOrdinal] = null;
+    this.#pending.set(transaction.ordinal - this.#firstOrdinal, null);
     let done = 0;
-    while (done < this.#next && this.#pending[done] === null) done += 1;
-    if (done > 0) {
-      this.#pending.splice(0, done);
-      this.#firstOrdinal += done;
-      this.#next -= done;
-    }
+    while (done < this.#next && this.#pending.at(done) === null) done += 1;
+    this.#pending.drop(done);
+    this.#firstOrdinal += done;
+    this.#next -= done;
   }
 
   /** `transaction` was rolled back and is not tried again: the applier stops, and nothing is dispatched any more. */
@@ -211,7 +210,7 @@ export class ApplyScheduler<T extends Schedulable> {
 
   /** The oldest transaction that is not committed. */
   get oldest(): T | null {
-    return this.#pending[0] ?? null;
+    return this.#pending.at(0) ?? null;
   }
 }
 

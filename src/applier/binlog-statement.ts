@@ -20,6 +20,8 @@ import { MillraceError } from '../base/errors.ts';
 import { EVENT_HEADER_LENGTH } from '../binlog/event-header.ts';
 import type { Scratch } from './scratch.ts';
 
+const EVENT_LENGTH_OFFSET = 9;
+const LOG_POS_OFFSET = 13;
 const STMT_END = 0x0001;
 const NO_FOREIGN_KEY_CHECKS = 0x0002;
 const USE_SQL_FOREIGN_KEY = 0x0010;
@@ -45,7 +47,9 @@ export class BinlogStatement {
   readonly #options: BinlogStatementOptions;
   readonly #scratch: Scratch;
   #length = 0;
-  /** Table maps of the row statement that is not at its end, as they go into a continuation. */
+  /** Where the table maps of the open row statement stand in the scratch; there is a copy only when they are needed again. */
+  #mapPlaces: number[] = [];
+  /** The table maps of the open row statement, as they go into a continuation. */
   #maps: Buffer[] = [];
   #open = false;
   /** The maps of the open row statement stand in this BINLOG already. */
@@ -75,17 +79,15 @@ export class BinlogStatement {
   }
 
   addTableMap(buf: Buffer, start: number, end: number): void {
-    const map = Buffer.from(buf.subarray(start, end));
-    map.writeUInt32LE(map.length, 9);
-    map.writeUInt32LE(0, 13);
     if (!this.#open) {
       this.#open = true;
       this.#maps = [];
+      this.#mapPlaces = [];
       this.#mapsIncluded = true;
       this.#statementStart = this.#length;
     }
-    this.#maps.push(map);
-    if (this.#mapsIncluded) this.#append(map, 0, map.length);
+    this.#includeMaps();
+    this.#mapPlaces.push(this.#appendPlain(buf, start, end));
   }
 
   /** Adds a rows event (without CRC). Returns true when the statement is full and must be taken. */
@@ -93,13 +95,8 @@ export class BinlogStatement {
     if (!this.#open) {
       throw new MillraceError('UNEXPECTED_EVENT', 'a rows event stands before its table map');
     }
-    if (!this.#mapsIncluded) {
-      for (const map of this.#maps) this.#append(map, 0, map.length);
-      this.#mapsIncluded = true;
-    }
-    const at = this.#append(buf, start, end);
-    this.#scratch.buf.writeUInt32LE(end - start, at + 9);
-    this.#scratch.buf.writeUInt32LE(0, at + 13);
+    this.#includeMaps();
+    const at = this.#appendPlain(buf, start, end);
     this.#lastRows = at;
     const flags = this.#fixForeignKeys(at);
     if (flags & STMT_END) this.#open = false;
@@ -131,7 +128,7 @@ export class BinlogStatement {
     if (this.#open) {
       const flags = this.#scratch.buf.readUInt16LE(this.#lastRows + ROWS_FLAGS_OFFSET);
       this.#scratch.buf.writeUInt16LE(flags | STMT_END, this.#lastRows + ROWS_FLAGS_OFFSET);
-      this.#mapsIncluded = false;
+      this.#keepMaps();
     }
     const base64 = Buffer.from(this.#scratch.buf.toString('base64', 0, this.#length), 'latin1');
     this.#length = 0;
@@ -151,9 +148,9 @@ export class BinlogStatement {
     }
     const flags = buf.readUInt16LE(start + ROWS_FLAGS_OFFSET);
     // What was gathered was taken before; the maps are sent here, and again with what follows.
+    this.#keepMaps();
     this.#length = 0;
     this.#statementStart = 0;
-    this.#mapsIncluded = false;
     if (flags & STMT_END) this.#open = false;
     return this.#maps;
   }
@@ -161,13 +158,40 @@ export class BinlogStatement {
   /** The first bytes of an oversized rows event as they are sent: length without CRC, log_pos 0, STMT_END_F set. */
   oversizedHeader(buf: Buffer, start: number, length: number): Buffer {
     const header = Buffer.from(buf.subarray(start, start + ROWS_FLAGS_OFFSET + 2));
-    header.writeUInt32LE(length, 9);
-    header.writeUInt32LE(0, 13);
+    header.writeUInt32LE(length, EVENT_LENGTH_OFFSET);
+    header.writeUInt32LE(0, LOG_POS_OFFSET);
     header.writeUInt16LE(
       this.#foreignKeyFlags(header.readUInt16LE(ROWS_FLAGS_OFFSET)) | STMT_END,
       ROWS_FLAGS_OFFSET,
     );
     return header;
+  }
+
+  /** In a continuation. */
+  #includeMaps(): void {
+    if (this.#mapsIncluded) return;
+    for (const map of this.#maps) this.#mapPlaces.push(this.#append(map, 0, map.length));
+    this.#maps = [];
+    this.#mapsIncluded = true;
+  }
+
+  /** What stands in the scratch is about to be given away; the row statement goes on. */
+  #keepMaps(): void {
+    if (!this.#mapsIncluded) return;
+    const { buf } = this.#scratch;
+    this.#maps = this.#mapPlaces.map((at) => {
+      return Buffer.from(buf.subarray(at, at + buf.readUInt32LE(at + EVENT_LENGTH_OFFSET)));
+    });
+    this.#mapPlaces = [];
+    this.#mapsIncluded = false;
+  }
+
+  /** Without its CRC: event_length tells so. log_pos is 0. */
+  #appendPlain(buf: Buffer, start: number, end: number): number {
+    const at = this.#append(buf, start, end);
+    this.#scratch.buf.writeUInt32LE(end - start, at + EVENT_LENGTH_OFFSET);
+    this.#scratch.buf.writeUInt32LE(0, at + LOG_POS_OFFSET);
+    return at;
   }
 
   #append(buf: Buffer, start: number, end: number): number {

@@ -24,24 +24,19 @@ import {
   type StatementPieces,
 } from './binlog-statement.ts';
 import { MergedRows } from './merged-rows.ts';
+import type { ReplayContext } from './replay-context.ts';
 import type { EventView } from './transaction.ts';
 
 const TABLE_ID_LENGTH = 6;
 /** What a statement needs besides its rows event: table maps, BINLOG, quotes. */
 const STATEMENT_OVERHEAD = 64 * 1024;
 
-export interface RowsReplayOptions extends BinlogStatementOptions {
-  readonly maxAllowedPacket: number;
-  readonly tableMaps: TableMapCache;
-  /** Null: no rule is active. */
-  readonly filter: TargetFilter | null;
-  readonly facts: ErrorFacts;
-  /** Rows of several transactions that commit together: none of their events is too large to be held. */
-  readonly merge: boolean;
-}
-
 export class RowsReplay {
-  readonly #options: RowsReplayOptions;
+  readonly #tableMaps: TableMapCache;
+  readonly #maxAllowedPacket: number;
+  /** Null: no rule is active. */
+  readonly #filter: TargetFilter | null;
+  readonly #facts: ErrorFacts;
   readonly #statement: BinlogStatement | MergedRows;
   readonly #tables = new Map<number, TableMap>();
   /** Of the tables in #tables, where there is a filter. */
@@ -51,15 +46,24 @@ export class RowsReplay {
   rowsApplied = 0;
   rowsLeftOut = 0;
 
-  constructor(options: RowsReplayOptions) {
-    this.#options = options;
-    this.#statement = options.merge ? new MergedRows(options) : new BinlogStatement(options);
+  /** `merge`: rows of several transactions that commit together; none of their events is too large to be held. */
+  constructor(
+    { tableMaps, filter, facts: { maxAllowedPacket } }: ReplayContext,
+    options: BinlogStatementOptions,
+    facts: ErrorFacts,
+    merge: boolean,
+  ) {
+    this.#tableMaps = tableMaps;
+    this.#maxAllowedPacket = maxAllowedPacket;
+    this.#filter = filter;
+    this.#facts = facts;
+    this.#statement = merge ? new MergedRows(options) : new BinlogStatement(options);
   }
 
   addTableMap({ buf, start, end }: EventView): void {
-    const map = this.#options.tableMaps.get(buf, start + EVENT_HEADER_LENGTH, end);
+    const map = this.#tableMaps.get(buf, start + EVENT_HEADER_LENGTH, end);
     this.#tables.set(map.tableId, map);
-    const { filter } = this.#options;
+    const filter = this.#filter;
     if (filter === null) {
       this.#statement.addTableMap(buf, start, end);
       return;
@@ -77,7 +81,7 @@ export class RowsReplay {
    * compressed; `fde` null: its rows cannot be counted.
    */
   leavesOut({ buf, start, end, oversized }: EventView, type: number, fde: FormatDescription | null): boolean {
-    if (this.#options.filter === null) return false;
+    if (this.#filter === null) return false;
     const table = this.#findTable(buf, start, end);
     const verdict = table === null ? undefined : this.#verdicts.get(table.tableId);
     if (table === null || verdict === undefined || verdict[rowsOperation(type)]) return false;
@@ -95,7 +99,7 @@ export class RowsReplay {
   mustTakeBefore({ start, end }: EventView): boolean {
     if (this.#statement.isEmpty) return false;
     const bytes = this.#statement.length + end - start;
-    return base64Length(bytes) + STATEMENT_OVERHEAD > this.#options.maxAllowedPacket;
+    return base64Length(bytes) + STATEMENT_OVERHEAD > this.#maxAllowedPacket;
   }
 
   /** True: the statement is full and must be taken. */
@@ -179,8 +183,8 @@ export class RowsReplay {
   }
 
   #requirePacket(eventLength: number): void {
-    const { maxAllowedPacket, facts } = this.#options;
-    requirePacket(base64Length(eventLength) + STATEMENT_OVERHEAD, maxAllowedPacket, 'a row event', facts);
+    const bytes = base64Length(eventLength) + STATEMENT_OVERHEAD;
+    requirePacket(bytes, this.#maxAllowedPacket, 'a row event', this.#facts);
   }
 }
 

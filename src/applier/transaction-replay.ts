@@ -82,14 +82,7 @@ export class TransactionReplay {
     this.facts = transactionFacts(members);
     const ids = members.map(({ id }) => id);
     this.around = { context, session, tx, ids, facts: this.facts, turn };
-    this.#rows = new RowsReplay({
-      ...rows,
-      maxAllowedPacket: context.facts.maxAllowedPacket,
-      tableMaps: context.tableMaps,
-      filter: context.filter,
-      facts: this.facts,
-      merge: members.length > 1,
-    });
+    this.#rows = new RowsReplay(context, rows, this.facts, members.length > 1);
     this.#fde = tx.fde;
     this.#statements = new StatementReplay(context, session, tx, this.facts);
   }
@@ -487,10 +480,9 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
 
 function transactionFacts(members: readonly Transaction[]): ErrorFacts {
   const { id, location } = members[0]!;
-  return {
-    transaction: transactionIdText(id),
-    ...(members.length > 1 ? { and_following: members.length - 1 } : {}),
-    file: relayFileName(location.fileNumber),
-    offset: location.offset,
-  };
+  const transaction = transactionIdText(id);
+  const file = relayFileName(location.fileNumber);
+  const { offset } = location;
+  if (members.length === 1) return { transaction, file, offset };
+  return { transaction, and_following: members.length - 1, file, offset };
 }
