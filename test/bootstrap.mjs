@@ -34,10 +34,11 @@ export function installDependencies() {
   mustSucceed(npm, ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']);
 }
 
-/** src → dist. */
+/** src → dist, as `npm run build` does. */
 export function build() {
   step('building');
   mustSucceed(process.execPath, [tool('typescript', 'bin/tsc'), '-p', 'tsconfig.build.json']);
+  mustSucceed(process.execPath, [join(root, 'bundle.js')]);
 }
 
 /** Replaces this process by a TypeScript program of this repository (node test/support/run-compiled.mjs). */

@@ -256,11 +256,8 @@ export class TransactionBoundary {
     if (type === EventType.MARIADB_GTID_EVENT) {
       const event = decodeMariadbGtid(buf, body, end, buf.readUInt32LE(start + SERVER_ID_OFFSET));
       const { domainId, serverId, seqNo, flags, extraFlags, commitId } = event;
-      this.#head = {
-        ...unnamedHead(buf, start),
-        id: { kind: 'mariadb', domainId, serverId, seqNo },
-        mariadb: { domainId, flags, extraFlags, commitId },
-      };
+      const id: TransactionId = { kind: 'mariadb', domainId, serverId, seqNo };
+      this.#head = unclockedHead(buf, start, id, { domainId, flags, extraFlags, commitId });
       const oneStatement = (flags & (MariadbGtidFlag.STANDALONE | MariadbGtidFlag.COMPLETED_XA)) !== 0;
       this.#at = oneStatement ? At.ONE_STATEMENT : At.BODY;
     } else {
@@ -338,8 +335,17 @@ function mysqlHead(event: GtidEvent, named: boolean, timestamp: number): Transac
 }
 
 function unnamedHead(buf: Buffer, start: number): TransactionHead {
+  return unclockedHead(buf, start, null, null);
+}
+
+function unclockedHead(
+  buf: Buffer,
+  start: number,
+  id: TransactionHead['id'],
+  mariadb: TransactionHead['mariadb'],
+): TransactionHead {
   return {
-    id: null,
+    id,
     lastCommitted: 0,
     sequenceNumber: 0,
     immediateCommitMicros: null,
@@ -347,7 +353,7 @@ function unnamedHead(buf: Buffer, start: number): TransactionHead {
     transactionLength: null,
     immediateServerVersion: null,
     originalServerVersion: null,
-    mariadb: null,
+    mariadb,
     timestamp: buf.readUInt32LE(start),
   };
 }

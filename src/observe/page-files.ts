@@ -23,7 +23,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.md': 'text/markdown; charset=utf-8',
 };
 
-/** Below src/observe and dist/observe alike. */
+/** Two levels above this file, and above what it is bundled into (bundle.js). */
 const PACKAGE = fileURLToPath(new URL('../../', import.meta.url));
 
 /** By the path in the URL. Throws when the package is not whole. */

@@ -62,9 +62,9 @@ async function profileMillrace(
     `CPU of the process ${figures.cpu?.toFixed(2)} s, of the target ${figures.serverCpu?.toFixed(2)} s`,
   );
   for (const profile of CpuProfile.readAll(folder)) {
-    const thread = profile.has('applier/applier-run.js')
+    const thread = profile.has('applier/applier-run.ts')
       ? 'applier'
-      : profile.has('reader/reader.js')
+      : profile.has('reader/reader.ts')
         ? 'reader'
         : 'main';
     if (thread !== 'applier') continue;

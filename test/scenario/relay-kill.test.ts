@@ -1,13 +1,19 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { readRelayLogIndex } from '../../src/relay/relay-log-index.ts';
+import { bundled } from '../support/bundled.ts';
 import { RelayDirectory } from '../support/relay-directory.ts';
 import { repositoryRoot } from '../support/repository.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 
 const ROUNDS = Number(process.env.MILLRACE_KILLS ?? 20);
+
+let program: string;
+beforeAll(async () => {
+  program = await bundled('test/support/relay-torture.ts');
+});
 
 let relay: RelayDirectory;
 beforeEach(() => {
@@ -20,9 +26,8 @@ afterEach(() => relay.remove());
  * was durable. Returns the last number it said so of.
  */
 function writeAndKill(from: 'opening' | 'durable', afterMs: number): Promise<bigint> {
-  const program = join(repositoryRoot, 'test', 'support', 'relay-torture.mjs');
   const binlog = join(repositoryRoot, 'test', 'fixtures', 'mysql-9.7', 'gtid-transactions.binlog');
-  const child = spawn(process.execPath, [program, join(repositoryRoot, 'dist'), relay.dir, binlog]);
+  const child = spawn(process.execPath, [program, relay.dir, binlog]);
   let output = '';
   let errors = '';
   let condemned = false;

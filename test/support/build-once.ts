@@ -8,8 +8,8 @@ import { repositoryRoot } from './repository.ts';
 
 export default async function buildOnce(): Promise<void> {
   if (process.env.MILLRACE_BUILT === '1') return;
-  const compiler = join(repositoryRoot, 'node_modules', 'typescript', 'bin', 'tsc');
-  const args = [compiler, '-p', 'tsconfig.build.json'];
-  const result = await runProgram(process.execPath, args, { cwd: repositoryRoot });
+  const result = await runProgram(process.execPath, [join(repositoryRoot, 'bundle.js')], {
+    cwd: repositoryRoot,
+  });
   if (result.code !== 0) throw new Error(`the build failed:\n${result.stdout}${result.stderr}`);
 }

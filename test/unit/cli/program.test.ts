@@ -11,6 +11,7 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Status } from '../../../src/observe/status.ts';
 import buildOnce from '../../support/build-once.ts';
+import { bundled } from '../../support/bundled.ts';
 import { withFileLock } from '../../support/file-lock.ts';
 import { processGuard } from '../../support/process-guard.ts';
 import { type ProgramResult, runProgram } from '../../support/program.ts';
@@ -197,7 +198,7 @@ describe('start in the foreground', () => {
   });
 
   test('a second signal ends it at once with 1, however long the stop takes', async () => {
-    const module = pathToFileURL(join(repositoryRoot, 'dist', 'channel', 'process-signals.js')).href;
+    const module = pathToFileURL(await bundled('src/channel/process-signals.ts')).href;
     const program = `
       const { onSignals } = await import(${JSON.stringify(module)});
       const log = { info: console.log, warn: console.log };

@@ -1,35 +1,32 @@
 /**
- * node relay-torture.mjs DIST DIR BINLOG: opens the relay log in DIR and appends transactions, numbered on from what it
+ * A program of its own (bundled.ts): DIR BINLOG: opens the relay log in DIR and appends transactions, numbered on from what it
  * holds, until it is killed. Small files, so that it rotates all the time; prints "opening", then every number that is
  * durable.
  */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { silentLogger } from '../../src/base/runtime.ts';
+import { sealEvent } from '../../src/binlog/checksum.ts';
+import { decodeFormatDescription } from '../../src/binlog/format-description.ts';
+import { emptyPositionSet } from '../../src/binlog/position-set.ts';
+import { TransactionBoundary } from '../../src/binlog/transaction-boundary.ts';
+import { PublishedEnd } from '../../src/relay/published-end.ts';
+import { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
 
-const [dist, dir, binlog] = process.argv.slice(2);
-const load = (path) => import(pathToFileURL(join(dist, path)).href);
-const { RelayLogWriter } = await load('relay/relay-log-writer.js');
-const { PublishedEnd } = await load('relay/published-end.js');
-const { TransactionBoundary } = await load('binlog/transaction-boundary.js');
-const { decodeFormatDescription } = await load('binlog/format-description.js');
-const { emptyPositionSet } = await load('binlog/position-set.js');
-const { sealEvent } = await load('binlog/checksum.js');
-const { silentLogger } = await load('base/runtime.js');
-
+const [dir = '', binlog = ''] = process.argv.slice(2);
 const source = readFileSync(binlog);
-const lengthAt = (at) => source.readUInt32LE(at + 9);
+const lengthAt = (at: number): number => source.readUInt32LE(at + 9);
 const rawFde = Buffer.from(source.subarray(4, 4 + lengthAt(4)));
 const fde = decodeFormatDescription(rawFde, 0, rawFde.length);
 const boundary = new TransactionBoundary(fde);
 // The first transaction with rows serves for all.
-let transaction = null;
-for (let at = 4 + rawFde.length, begin = at, rows = false; transaction === null; at += lengthAt(at)) {
+let found: Buffer | null = null;
+for (let at = 4 + rawFde.length, begin = at, rows = false; found === null; at += lengthAt(at)) {
   const place = boundary.feed(source, at, at + lengthAt(at) - 4);
   if (place === 'begin') [begin, rows] = [at, false];
   if (source[at + 4] === 30) rows = true;
-  if (place === 'end' && rows) transaction = Buffer.from(source.subarray(begin, at + lengthAt(at)));
+  if (place === 'end' && rows) found = Buffer.from(source.subarray(begin, at + lengthAt(at)));
 }
+const transaction = found;
 const gtidLength = transaction.readUInt32LE(9);
 
 process.stdout.write('opening\n');
@@ -43,7 +40,7 @@ const writer = await RelayLogWriter.open({
 const retrieved = writer.retrieved?.toString() ?? '';
 let gno = BigInt(/(\d+)$/.exec(retrieved)?.[1] ?? '0');
 let sourceEnd = 4;
-const startStream = () => {
+const startStream = (): void => {
   const base = writer.retrieved ?? emptyPositionSet('gtid');
   writer.startStream({ fde: rawFde, base, sourceFile: 'binlog.000001', sourcePosition: 4 });
 };
