@@ -1,5 +1,8 @@
 /**
- * The worker sessions of one life of an applier: opened together, given a unit each at a time, closed together.
+ * The worker sessions of one life of an applier: opened together, given units, closed together.
+ *
+ * A session has one lane, or two: then a second unit is given to it while the first is not answered, and the server goes from one to
+ * the other by itself (session-lane.ts). The second lanes are used when every session has something to do.
  */
 import { type Logger, systemClock } from '../base/runtime.ts';
 import { TableMapCache } from '../binlog/table-map-cache.ts';
@@ -8,6 +11,7 @@ import type { TargetFilter } from '../rules/target-filter.ts';
 import { ApplySession } from '../target/apply-session.ts';
 import { type Collations, convertText, readCollations } from '../target/collations.ts';
 import { schemaReader } from '../target/ddl-intent.ts';
+import { SessionLane } from '../target/session-lane.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import { readTriggerTable } from '../target/trigger-table.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
@@ -20,6 +24,8 @@ import { Scratch } from './scratch.ts';
 import { findPrepared, holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
 import type { TakenTarget } from './target-takeover.ts';
 
+/** Units that a session is given at a time. */
+export const LANES_MAX = 2;
 const BINLOG_BYTES = 512 * 1024;
 /** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
 const SQL_FOREIGN_KEYS_SINCE = 90600;
@@ -28,7 +34,10 @@ export interface ApplyWorkersOptions {
   readonly endpoint: EndpointOptions;
   readonly relayDir: string;
   readonly channel: string;
+  /** Sessions. */
   readonly count: number;
+  /** Units that a session is given at a time: 1 or 2. */
+  readonly lanes: number;
   readonly target: TakenTarget;
   readonly published: PublishedEnd;
   readonly prepared: PreparedBranches;
@@ -46,10 +55,19 @@ export interface ApplyWorkersOptions {
   onLost(error: unknown): void;
 }
 
+/** A session, and who works in it. */
+interface Desk {
+  readonly session: ApplySession;
+  readonly idle: ApplyWorker[];
+  readonly busy: Set<ApplyWorker>;
+  /** Counts what all desks were given: the least has waited longest. */
+  given: number;
+}
+
 export class ApplyWorkers {
   readonly #options: ApplyWorkersOptions;
-  readonly #all: ApplyWorker[] = [];
-  readonly #idle: ApplyWorker[] = [];
+  readonly #desks: Desk[] = [];
+  #given = 0;
   readonly #tableMaps = new TableMapCache();
   #collations: Promise<Collations> | null = null;
 
@@ -72,9 +90,16 @@ export class ApplyWorkers {
   }
 
   #add(session: ApplySession, number: number): void {
-    const { target, log, broken, stopping, filtered, standAlone, turn, ranAlone, onLost } = this.#options;
+    const { lanes, count, onLost } = this.#options;
+    const idle = SessionLane.of(session, lanes).map((lane, at) => this.#worker(lane, number + at * count));
+    session.onLost(onLost);
+    this.#desks.push({ session, idle: idle.reverse(), busy: new Set(), given: 0 });
+  }
+
+  #worker(lane: SessionLane, number: number): ApplyWorker {
+    const { target, log, broken, stopping, filtered, standAlone, turn, ranAlone } = this.#options;
     const { facts } = target;
-    const worker = new ApplyWorker(session, this.#replayContext(number), {
+    return new ApplyWorker(lane, this.#replayContext(number), {
       rows: {
         bytesMax: Math.min(BINLOG_BYTES, Math.floor(facts.maxAllowedPacket / 2)),
         knowsSqlForeignKeys: facts.flavour === 'mysql' && facts.versionNumber >= SQL_FOREIGN_KEYS_SINCE,
@@ -88,9 +113,6 @@ export class ApplyWorkers {
       turn,
       ranAlone,
     });
-    session.onLost(onLost);
-    this.#all.push(worker);
-    this.#idle.push(worker);
   }
 
   #replayContext(worker: number): ReplayContext {
@@ -117,33 +139,53 @@ export class ApplyWorkers {
     };
   }
 
-  /** What the busy ones are doing; the one first that stands first in the relay log. */
+  /**
+   * What the sessions are doing; the one first that stands first in the relay log. What stands behind another in its session has
+   * not begun.
+   */
   get activity(): readonly WorkerActivity[] {
     const nowMs = systemClock.monotonicMs();
-    const busy = this.#all.map((worker) => worker.activity(nowMs)).filter((each) => each !== null);
-    return busy.sort((a, b) => a.ordinal - b.ordinal);
+    const first = this.#desks.map(({ busy }) => {
+      const all = [...busy].map((worker) => worker.activity(nowMs)).filter((each) => each !== null);
+      return all.sort((a, b) => a.ordinal - b.ordinal)[0];
+    });
+    const begun = first.map((each, at) => (each === undefined ? null : { ...each, worker: at + 1 }));
+    return begun.filter((each) => each !== null).sort((a, b) => a.ordinal - b.ordinal);
   }
 
   /** One of them is idle: the scheduler knows how many there are. Gives the rows that were changed; null: it was given up. */
   async apply(unit: ApplyUnit): Promise<number | null> {
-    const worker = this.#idle.pop()!;
+    const desk = this.#freest();
+    const worker = desk.idle.pop()!;
+    desk.busy.add(worker);
+    desk.given = ++this.#given;
     const rows = await worker.apply(unit);
-    this.#idle.push(worker);
+    desk.busy.delete(worker);
+    desk.idle.push(worker);
     return rows;
   }
 
+  /** Nobody works there; or what was given to it was given first, and will be done first. */
+  #freest(): Desk {
+    let freest: Desk | null = null;
+    for (const desk of this.#desks) {
+      if (desk.busy.size === 0) return desk;
+      if (desk.idle.length > 0 && (freest === null || desk.given < freest.given)) freest = desk;
+    }
+    return freest!;
+  }
+
   async ping(): Promise<void> {
-    await Promise.all(this.#idle.map((worker) => worker.session.ping()));
+    const idle = this.#desks.filter(({ busy }) => busy.size === 0);
+    await Promise.all(idle.map(({ session }) => session.ping()));
   }
 
   /** At once: the server rolls back what was in flight. */
   destroy(): void {
-    for (const worker of this.#all) worker.session.destroy();
+    for (const { session } of this.#desks) session.destroy();
   }
 
   async close(graceful: boolean): Promise<void> {
-    await Promise.all(
-      this.#all.map((worker) => (graceful ? worker.session.end() : worker.session.destroy())),
-    );
+    await Promise.all(this.#desks.map(({ session }) => (graceful ? session.end() : session.destroy())));
   }
 }

@@ -166,6 +166,33 @@ describe.each([
       await equal();
     });
 
+    test('what stands behind a transaction that fails comes whole, and of that one nothing is kept', async () => {
+      const taken = [7, 8, 19, 30];
+      const second = (number: number): number => 8001 + 2 * number;
+      await blocker.query(`INSERT INTO t VALUES ${taken.map((each) => `(${second(each)}, 999)`).join(', ')}`);
+      const transactions = Array.from({ length: 40 }, (_, i) => [
+        'BEGIN',
+        `INSERT INTO t VALUES (${second(i) - 1}, 0)`,
+        `INSERT INTO t VALUES (${second(i)}, 0)`,
+        'COMMIT',
+      ]);
+      await pair.run(['USE shop', ...transactions.flat()]);
+      await rig.feed();
+      for (const number of taken) {
+        const life = await rig.begin({ workers: 2 });
+        lives.push(life);
+        const error = await life.ended;
+        expect(error).toMatchObject({ code: 'APPLY_FAILED', facts: { errno: 1062 } });
+        const halves = await rig.target.query(
+          'SELECT id DIV 2 AS pair FROM shop.t WHERE id >= 8000 AND id < 9000 AND v = 0 GROUP BY pair HAVING COUNT(*) <> 2',
+        );
+        expect(halves).toEqual([]);
+        await blocker.query(`DELETE FROM t WHERE id = ${second(number)} AND v = 999`);
+      }
+      await rig.catchUp();
+      await equal();
+    });
+
     test('a statement that cannot run stops it, and the intent it left behind is settled', async () => {
       await blocker.query('CREATE TABLE taken (other INT)');
       await pair.run(['CREATE TABLE shop.taken (a INT)', 'INSERT INTO shop.taken VALUES (1)']);
