@@ -58,6 +58,8 @@ export interface ApplyWorkersOptions {
 /** A session, and who works in it. */
 interface Desk {
   readonly session: ApplySession;
+  /** Any of its lanes. */
+  readonly lane: SessionLane;
   readonly idle: ApplyWorker[];
   readonly busy: Set<ApplyWorker>;
   /** Counts what all desks were given: the least has waited longest. */
@@ -91,9 +93,10 @@ export class ApplyWorkers {
 
   #add(session: ApplySession, number: number): void {
     const { lanes, count, onLost } = this.#options;
-    const idle = SessionLane.of(session, lanes).map((lane, at) => this.#worker(lane, number + at * count));
+    const all = SessionLane.of(session, lanes);
+    const idle = all.map((lane, at) => this.#worker(lane, number + at * count));
     session.onLost(onLost);
-    this.#desks.push({ session, idle: idle.reverse(), busy: new Set(), given: 0 });
+    this.#desks.push({ session, lane: all[0]!, idle: idle.reverse(), busy: new Set(), given: 0 });
   }
 
   #worker(lane: SessionLane, number: number): ApplyWorker {
@@ -145,12 +148,12 @@ export class ApplyWorkers {
    */
   get activity(): readonly WorkerActivity[] {
     const nowMs = systemClock.monotonicMs();
-    const first = this.#desks.map(({ busy }) => {
-      const all = [...busy].map((worker) => worker.activity(nowMs)).filter((each) => each !== null);
-      return all.sort((a, b) => a.ordinal - b.ordinal)[0];
+    const begun = this.#desks.flatMap(({ busy }, at) => {
+      const current = [...busy].find(({ session }) => session.isCurrent) ?? [...busy][0];
+      const activity = current?.activity(nowMs) ?? null;
+      return activity === null ? [] : [{ ...activity, worker: at + 1 }];
     });
-    const begun = first.map((each, at) => (each === undefined ? null : { ...each, worker: at + 1 }));
-    return begun.filter((each) => each !== null).sort((a, b) => a.ordinal - b.ordinal);
+    return begun.sort((a, b) => a.ordinal - b.ordinal);
   }
 
   /** One of them is idle: the scheduler knows how many there are. Gives the rows that were changed; null: it was given up. */
@@ -175,8 +178,9 @@ export class ApplyWorkers {
     return freest!;
   }
 
+  /** Of all sessions that nothing is sent in, also where a worker waits without holding anything. */
   async ping(): Promise<void> {
-    const idle = this.#desks.filter(({ busy }) => busy.size === 0);
+    const idle = this.#desks.filter(({ lane }) => lane.isIdle);
     await Promise.all(idle.map(({ session }) => session.ping()));
   }
 

@@ -51,7 +51,7 @@ export async function commitRecorded(
     if (!(await waits)) throw new GivesWay();
   }
   const all = [...before, ...record, 'COMMIT'];
-  const replies = await session.runWhole(all);
+  const replies = await session.runWhole(all, facts);
   const last = replies.at(-1);
   if (last === undefined || last.ok) return;
   const notRun = all.length - replies.length;

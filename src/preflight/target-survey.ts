@@ -20,6 +20,9 @@ import { type Attempt, inProbeSession, type ProbeLimits, type ProbeSession } fro
 import { type SchemaSurvey, surveySchemas } from './schema-survey.ts';
 import { isOn, type ServerSurvey, surveyServer } from './server-survey.ts';
 
+/** More than the lanes of 64 workers and the base have. */
+const PROGRESS_ROWS_MAX = 1000;
+
 export interface ProgressRow {
   readonly kind: string;
   readonly executed: string;
@@ -195,7 +198,7 @@ async function tryProgressTable(
     `DELETE FROM millrace.progress WHERE channel = ${name}`,
   ]);
   const rows = await session.rows(
-    `SELECT kind, executed FROM millrace.progress WHERE channel = ${hexLiteral(channel)} ORDER BY worker LIMIT 100`,
+    `SELECT kind, executed FROM millrace.progress WHERE channel = ${hexLiteral(channel)} ORDER BY worker LIMIT ${PROGRESS_ROWS_MAX}`,
   );
   return {
     tablesExist: true,

@@ -17,6 +17,7 @@ import type { TargetFacts } from './target-facts.ts';
 /** How often and how long it is waited for sessions of an earlier life. */
 const OWNER_LOOK_MS = 100;
 const OWNER_LOOKS = 50;
+const QUIET_LOOKS = 2;
 
 export class GtidProgress implements Progress {
   readonly kind = 'gtid';
@@ -36,12 +37,18 @@ export class GtidProgress implements Progress {
     return { set: parsePositionSet('gtid', rows[0]?.executed ?? ''), above: new Set(), settled };
   }
 
-  /** Which of them some session owns, after it was given time to commit or to notice that its client is gone. */
+  /**
+   * Which of them some session owns, after it was given time to commit or to notice that its client is gone. Any GTID that is owned
+   * is waited for, and nothing must be owned twice in a row: in a session that is left over one of them may stand behind
+   * another, and is not owned before its turn.
+   */
   async #awaitOwners(ids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+    let quiet = 0;
     for (let look = 1; ids.size > 0; look++) {
       const [row] = await this.#control.query('SELECT @@GLOBAL.gtid_owned AS owned');
-      const owned = ownedGtids(row?.owned ?? '').filter((id) => ids.has(id));
-      if (owned.length === 0 || look >= OWNER_LOOKS) return new Set(owned);
+      const owned = ownedGtids(row?.owned ?? '');
+      quiet = owned.length === 0 ? quiet + 1 : 0;
+      if (quiet >= QUIET_LOOKS || look >= OWNER_LOOKS) return new Set(owned.filter((id) => ids.has(id)));
       await sleep(OWNER_LOOK_MS);
     }
     return new Set();

@@ -23,53 +23,55 @@ import type { ApplySession } from './apply-session.ts';
 import type { SessionContext } from './session-context.ts';
 
 interface Waiter {
+  readonly lane: SessionLane;
   readonly alone: boolean;
   readonly serve: () => void;
 }
 
 /** Who uses the session now, and who is next. */
 class SessionUse {
-  /** Whole transactions that are sent and not answered. */
-  sent = 0;
-  held = false;
+  /** Who has sent a whole transaction that is not answered, in the order of sending. */
+  readonly sent: SessionLane[] = [];
+  holder: SessionLane | null = null;
   /** Something has failed, and was not rolled back yet. */
   unclean = false;
   readonly #waiting = new Fifo<Waiter>();
 
   /** Null: at once. */
-  enter(alone: boolean): Promise<void> | null {
+  enter(lane: SessionLane, alone: boolean): Promise<void> | null {
     if (this.#waiting.length === 0 && this.#isFree(alone)) {
-      this.#take(alone);
+      this.#take(lane, alone);
       return null;
     }
-    return new Promise((serve) => this.#waiting.push({ alone, serve }));
+    return new Promise((serve) => this.#waiting.push({ lane, alone, serve }));
   }
 
-  leave(alone: boolean): void {
-    if (alone) this.held = false;
-    else this.sent -= 1;
+  leave(lane: SessionLane): void {
+    if (this.holder === lane) this.holder = null;
+    else this.sent.splice(this.sent.indexOf(lane), 1);
     for (let next = this.#waiting.at(0); next !== undefined && this.#isFree(next.alone); ) {
       this.#waiting.drop(1);
-      this.#take(next.alone);
+      this.#take(next.lane, next.alone);
       next.serve();
       next = this.#waiting.at(0);
     }
   }
 
   #isFree(alone: boolean): boolean {
-    return !this.held && (!alone || this.sent === 0);
+    return this.holder === null && (!alone || this.sent.length === 0);
   }
 
-  #take(alone: boolean): void {
-    if (alone) this.held = true;
-    else this.sent += 1;
+  #take(lane: SessionLane, alone: boolean): void {
+    if (alone) this.holder = lane;
+    else this.sent.push(lane);
   }
 }
 
 export class SessionLane {
   readonly #session: ApplySession;
   readonly #use: SessionUse;
-  #holds = false;
+  /** What the session must be primed with for this lane's next transaction. */
+  #description: Buffer | null = null;
 
   private constructor(session: ApplySession, use: SessionUse) {
     this.#session = session;
@@ -102,9 +104,22 @@ export class SessionLane {
 
   async #take(): Promise<void> {
     if (this.#holds) return;
-    const turn = this.#use.enter(true);
+    const turn = this.#use.enter(this, true);
     if (turn !== null) await turn;
-    this.#holds = true;
+  }
+
+  get #holds(): boolean {
+    return this.#use.holder === this;
+  }
+
+  /** Nothing is sent, and nobody holds the session: it may be pinged. */
+  get isIdle(): boolean {
+    return this.#use.holder === null && this.#use.sent.length === 0;
+  }
+
+  /** What the session does now is of this lane. */
+  get isCurrent(): boolean {
+    return (this.#use.holder ?? this.#use.sent[0]) === this;
   }
 
   async #clean(branch: string | null): Promise<void> {
@@ -114,13 +129,12 @@ export class SessionLane {
 
   /** What was begun is at its end; to be called after every transaction, however it ended. */
   leave(): void {
-    if (!this.#holds) return;
-    this.#holds = false;
-    this.#use.leave(true);
+    if (this.#holds) this.#use.leave(this);
   }
 
   /** As ApplySession.prime. */
   async prime(event: Buffer): Promise<void> {
+    this.#description = event;
     if (this.#session.isPrimed(event)) return;
     await this.#hold();
     await this.#session.prime(event);
@@ -141,22 +155,29 @@ export class SessionLane {
    * The rest of a transaction with its COMMIT, in one packet: a reply for each statement that was run; the last is an error when
    * one failed. Where nothing of it was sent before it may be sent behind another transaction.
    */
-  async runWhole(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+  async runWhole(statements: readonly (string | Statement)[], facts: ErrorFacts): Promise<Reply[]> {
     if (this.#holds) return this.#session.runTogether(statements);
     const use = this.#use;
-    const turn = use.enter(false);
+    const turn = use.enter(this, false);
     if (turn !== null) await turn;
-    const behind = use.sent > 1 || use.unclean;
+    if (this.#description !== null && !this.#session.isPrimed(this.#description)) {
+      // The other lane has held the session meanwhile, with events of another source file.
+      use.leave(this);
+      await this.#hold();
+      await this.#session.prime(this.#description);
+      return this.#session.runTogether(statements);
+    }
+    const behind = use.sent.length > 1 || use.unclean;
     try {
       const replies = await this.#session.runTogether(behind ? ['ROLLBACK', ...statements] : statements);
       const last = replies.at(-1);
       if (last === undefined || !last.ok) use.unclean = true;
       if (!behind) return replies;
       const [rolledBack] = replies.splice(0, 1);
-      if (rolledBack?.ok === false) throw applyError(rolledBack, 'ROLLBACK', {});
+      if (rolledBack?.ok === false) throw applyError(rolledBack, 'ROLLBACK', facts);
       return replies;
     } finally {
-      use.leave(false);
+      use.leave(this);
     }
   }
 

@@ -257,6 +257,31 @@ describe('MySQL: where the applier stops', () => {
     await rigsCatchUp();
   });
 
+  test('and for one that stands there behind another, which is not owned yet', async () => {
+    const rig = pair.rigs.find(({ progress }) => progress === 'gtid')!;
+    const [before, id] = await rows(291, 292);
+    await rig.feed();
+    const earlier = await rig.target.connect();
+    await earlier.query(`SET GTID_NEXT = '${before}'; BEGIN; INSERT INTO shop.t VALUES (291)`);
+    const told: ExecutedIds[] = [];
+    let began = false;
+    const beginning = rig
+      .begin(skipping(id!), (ids) => told.push(ids))
+      .finally(() => {
+        began = true;
+      });
+    await earlier.query('DO SLEEP(0.5)');
+    expect(began).toBe(false);
+    await earlier.query(
+      `COMMIT; SET GTID_NEXT = '${id}'; BEGIN; INSERT INTO shop.t VALUES (292); DO SLEEP(0.5); COMMIT; SET GTID_NEXT = 'AUTOMATIC'`,
+    );
+    const life = await beginning;
+    await rig.untilCaughtUp(life);
+    await life.stop();
+    expect(told).toEqual([{ committed: [], found: [id], missing: [] }]);
+    await rigsCatchUp();
+  });
+
   test('when it is paused: after what is in flight, with the rest still waiting; and goes on when it is resumed', async () => {
     for (const [index, rig] of pair.rigs.entries()) {
       await rigsCatchUp();

@@ -56,8 +56,8 @@ function setUp() {
 describe('two lanes of a session', () => {
   test('a whole transaction is sent behind another one, and begins with ROLLBACK', async () => {
     const { server, one, two } = setUp();
-    const first = one.runWhole(['a', 'COMMIT']);
-    const second = two.runWhole(['b', 'COMMIT']);
+    const first = one.runWhole(['a', 'COMMIT'], {});
+    const second = two.runWhole(['b', 'COMMIT'], {});
     expect(server.sent).toEqual([
       ['a', 'COMMIT'],
       ['ROLLBACK', 'b', 'COMMIT'],
@@ -70,7 +70,7 @@ describe('two lanes of a session', () => {
   test('with nothing before it a transaction needs no ROLLBACK', async () => {
     const { server, one, two } = setUp();
     for (const lane of [one, two, one]) {
-      const done = lane.runWhole(['a', 'COMMIT']);
+      const done = lane.runWhole(['a', 'COMMIT'], {});
       await server.answer();
       await done;
     }
@@ -79,14 +79,14 @@ describe('two lanes of a session', () => {
 
   test('a transaction that was behind one that failed tells its own replies, and the next still begins with ROLLBACK', async () => {
     const { server, one, two } = setUp();
-    const first = one.runWhole(['a', 'COMMIT']);
-    const second = two.runWhole(['b', 'COMMIT']);
+    const first = one.runWhole(['a', 'COMMIT'], {});
+    const second = two.runWhole(['b', 'COMMIT'], {});
     await server.answer(0);
     expect((await first).map(({ ok }) => ok)).toEqual([false]);
     await server.answer(1);
     expect((await second).map(({ ok }) => ok)).toEqual([false]);
     // The one that failed is slow to roll back: whoever sends now must do it.
-    const third = two.runWhole(['c', 'COMMIT']);
+    const third = two.runWhole(['c', 'COMMIT'], {});
     expect(server.sent.at(-1)).toEqual(['ROLLBACK', 'c', 'COMMIT']);
     await server.answer();
     await third;
@@ -94,8 +94,8 @@ describe('two lanes of a session', () => {
 
   test('who rolls back waits for what is sent, and has the session for itself', async () => {
     const { server, one, two } = setUp();
-    const first = one.runWhole(['a', 'COMMIT']);
-    const second = two.runWhole(['b', 'COMMIT']);
+    const first = one.runWhole(['a', 'COMMIT'], {});
+    const second = two.runWhole(['b', 'COMMIT'], {});
     await server.answer(0);
     await first;
     const back = one.rollback(null);
@@ -103,7 +103,7 @@ describe('two lanes of a session', () => {
     await server.answer();
     await second;
     expect(server.sent.at(-1)).toEqual(['ROLLBACK']);
-    const third = two.runWhole(['c', 'COMMIT']);
+    const third = two.runWhole(['c', 'COMMIT'], {});
     await Promise.resolve();
     expect(server.sent).toHaveLength(3);
     await server.answer();
@@ -118,8 +118,8 @@ describe('two lanes of a session', () => {
     const part = one.execute(['a'], 'rows');
     await server.answer();
     await part;
-    const other = two.runWhole(['b', 'COMMIT']);
-    const rest = one.runWhole(['COMMIT']);
+    const other = two.runWhole(['b', 'COMMIT'], {});
+    const rest = one.runWhole(['COMMIT'], {});
     expect(server.sent).toEqual([['a'], ['COMMIT']]);
     await server.answer();
     await rest;
@@ -131,10 +131,52 @@ describe('two lanes of a session', () => {
     await other;
   });
 
+  test('while a lane only waits for something else, the session is idle and may be pinged', async () => {
+    const { server, one, two } = setUp();
+    expect([one.isIdle, one.isCurrent, two.isCurrent]).toEqual([true, false, false]);
+    const first = one.runWhole(['a', 'COMMIT'], {});
+    const second = two.runWhole(['b', 'COMMIT'], {});
+    expect([two.isIdle, one.isCurrent, two.isCurrent]).toEqual([false, true, false]);
+    await server.answer(0);
+    await first;
+    expect([two.isIdle, one.isCurrent, two.isCurrent]).toEqual([false, false, true]);
+    await server.answer();
+    await second;
+    const back = one.rollback(null);
+    await settled();
+    expect([two.isIdle, one.isCurrent]).toEqual([false, true]);
+    await server.answer();
+    await back;
+    expect(two.isIdle).toBe(true);
+  });
+
+  test('a session that the other lane has primed with another format is primed again before rows are sent', async () => {
+    const { server, one, two } = setUp();
+    const [old, other] = [Buffer.from('old'), Buffer.from('other')];
+    let primed: Buffer = old;
+    Object.assign(server.session, {
+      isPrimed: (event: Buffer) => primed.equals(event),
+      prime: async (event: Buffer) => {
+        await server.session.execute([`prime ${event}`], 'prime');
+        primed = event;
+      },
+    });
+    const priming = one.prime(other);
+    await two.prime(old);
+    const rows = two.runWhole(['rows of old', 'COMMIT'], {});
+    await server.answer();
+    await priming;
+    one.leave();
+    await server.answer();
+    await server.answer();
+    await rows;
+    expect(server.sent).toEqual([['prime other'], ['prime old'], ['rows of old', 'COMMIT']]);
+  });
+
   test('a ROLLBACK that fails is an error, not a transaction of no statements', async () => {
     const { server, one, two } = setUp();
-    const first = one.runWhole(['a', 'COMMIT']);
-    const second = two.runWhole(['b', 'COMMIT']);
+    const first = one.runWhole(['a', 'COMMIT'], {});
+    const second = two.runWhole(['b', 'COMMIT'], {});
     await server.answer();
     await first;
     await server.answer(0);
@@ -160,7 +202,7 @@ describe('two lanes of a session', () => {
             if (transactions[number]!.lane !== at) continue;
             const body = fails ? [`x${number}`, 'FAIL'] : [`x${number}`];
             if (!whole) await lane.execute([`x${number}`], 'rows');
-            const replies = await lane.runWhole([...(whole ? body : fails ? ['FAIL'] : []), 'COMMIT']);
+            const replies = await lane.runWhole([...(whole ? body : fails ? ['FAIL'] : []), 'COMMIT'], {});
             if (replies.at(-1)!.ok) lane.leave();
             else await lane.rollback(null);
           }
