@@ -34,7 +34,7 @@ import { ApplyIntake, type Filled } from './apply-intake.ts';
 import { ApplyScheduler } from './apply-scheduler.ts';
 import type { ApplyUnit } from './apply-unit.ts';
 import type { WorkerActivity } from './apply-worker.ts';
-import { ApplyWorkers, LANES_MAX } from './apply-workers.ts';
+import { ApplyWorkers } from './apply-workers.ts';
 import { CommitTurns } from './commit-turns.ts';
 import { SourceDueClock } from './due-clock.ts';
 import type { GuardMatch } from './guard-scout.ts';
@@ -47,16 +47,12 @@ import type { RunCounters } from './run-counters.ts';
 import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
 import { WorkBell } from './work-bell.ts';
+import { sessionsEach } from './worker-sessions.ts';
 
 const QUEUE_BYTES = 16 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
 const WINDOW_MAX = 256;
 const PING_MS = 30_000;
-
-/** Units that a session is given at a time. Where they are to commit one after the other, each has its session for itself. */
-function lanesOf({ commitOrder, workers }: ApplierOptions, kind: PositionKind): number {
-  return kind === 'position' || commitOrder === 'source' || workers === 1 ? 1 : LANES_MAX;
-}
 
 export interface RunListener {
   onControlExecuted(ids: ExecutedIds): void;
@@ -114,7 +110,7 @@ export class ApplierRun {
     this.#scheduler = new ApplyScheduler<ApplyUnit>({
       // Without GTIDs the one thing known of progress is a position: units are applied one by one.
       workers: kind === 'position' ? 1 : options.workers,
-      lanes: lanesOf(options, kind),
+      unitsEach: sessionsEach(options, kind),
       commitOrder: kind === 'position' ? 'source' : options.commitOrder,
       windowMax: WINDOW_MAX,
       bytesMax: QUEUE_BYTES,
@@ -300,7 +296,7 @@ export class ApplierRun {
       relayDir,
       channel,
       count: this.#kind === 'position' ? 1 : workers,
-      lanes: lanesOf(this.#options, this.#kind),
+      sessionsEach: sessionsEach(this.#options, this.#kind),
       target: this.#target!,
       published: this.#published,
       prepared: this.#prepared,

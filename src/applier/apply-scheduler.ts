@@ -65,8 +65,8 @@ export interface Schedulable {
 
 export interface SchedulerLimits {
   readonly workers: number;
-  /** Units that each of them is given at a time. */
-  readonly lanes: number;
+  /** Units that each of them is given at a time: one is executed while another commits. */
+  readonly unitsEach: number;
   readonly commitOrder: 'source' | 'window' | 'any';
   readonly windowMax: number;
   readonly bytesMax: number;
@@ -128,7 +128,7 @@ export class ApplyScheduler<T extends Schedulable> {
 
   #mayStart(head: T): boolean {
     if (this.#inFlight.size === 0) return true;
-    if (this.#inFlight.size >= this.#limits.workers * this.#limits.lanes) return false;
+    if (this.#inFlight.size >= this.#limits.workers * this.#limits.unitsEach) return false;
     if (this.#inWindow >= this.#windowSize()) return false;
     for (const running of this.#inFlight) {
       if (mustNotOverlap(running.conflicts, head.conflicts)) return false;

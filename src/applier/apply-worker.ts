@@ -12,7 +12,7 @@
 import { MillraceError } from '../base/errors.ts';
 import { backoffMs, type Logger, sleep, systemClock } from '../base/runtime.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
-import type { SessionLane } from '../target/session-lane.ts';
+import type { ApplySession } from '../target/apply-session.ts';
 import type { ApplyUnit } from './apply-unit.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
 import { replayEmpty } from './empty-replay.ts';
@@ -75,7 +75,7 @@ export interface WorkerActivity {
 }
 
 export class ApplyWorker {
-  readonly session: SessionLane;
+  readonly session: ApplySession;
   readonly #context: ReplayContext;
   readonly #around: ApplyWorkerSurroundings;
   #replay: TransactionReplay | null = null;
@@ -83,7 +83,7 @@ export class ApplyWorker {
   #attempt = 1;
   #waits: WorkerActivity['waits'] = null;
 
-  constructor(session: SessionLane, context: ReplayContext, around: ApplyWorkerSurroundings) {
+  constructor(session: ApplySession, context: ReplayContext, around: ApplyWorkerSurroundings) {
     this.session = session;
     this.#context = context;
     this.#around = around;
@@ -91,6 +91,11 @@ export class ApplyWorker {
 
   get number(): number {
     return this.#context.worker;
+  }
+
+  /** Nothing is sent in its session: it has nothing to do, or waits. */
+  get isQuiet(): boolean {
+    return this.#busy === null || this.#waits !== null;
   }
 
   /** Null: it has nothing to do. */
@@ -225,7 +230,6 @@ export class ApplyWorker {
     const events = this.#events(members);
     if (members[0]!.skip === null) await replay.run(events);
     else await replayEmpty(replay.around, events);
-    this.session.leave();
     this.#context.progress.recorded(
       members.map(({ id }) => id),
       this.#context.worker,

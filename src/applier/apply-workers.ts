@@ -1,8 +1,8 @@
 /**
- * The worker sessions of one life of an applier: opened together, given units, closed together.
+ * The sessions of one life of an applier: opened together, given units, closed together.
  *
- * A session has one lane, or two: then a second unit is given to it while the first is not answered, and the server goes from one to
- * the other by itself (session-lane.ts). The second lanes are used when every session has something to do.
+ * A worker has two sessions: most of a transaction's time is its COMMIT, which waits for the disk and for those that commit with it;
+ * meanwhile the worker goes on in the other. The second sessions are used when every worker has something to do.
  */
 import { type Logger, systemClock } from '../base/runtime.ts';
 import { TableMapCache } from '../binlog/table-map-cache.ts';
@@ -11,7 +11,6 @@ import type { TargetFilter } from '../rules/target-filter.ts';
 import { ApplySession } from '../target/apply-session.ts';
 import { type Collations, convertText, readCollations } from '../target/collations.ts';
 import { schemaReader } from '../target/ddl-intent.ts';
-import { SessionLane } from '../target/session-lane.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import { readTriggerTable } from '../target/trigger-table.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
@@ -24,8 +23,6 @@ import { Scratch } from './scratch.ts';
 import { findPrepared, holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
 import type { TakenTarget } from './target-takeover.ts';
 
-/** Units that a session is given at a time. */
-export const LANES_MAX = 2;
 const BINLOG_BYTES = 512 * 1024;
 /** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
 const SQL_FOREIGN_KEYS_SINCE = 90600;
@@ -34,10 +31,8 @@ export interface ApplyWorkersOptions {
   readonly endpoint: EndpointOptions;
   readonly relayDir: string;
   readonly channel: string;
-  /** Sessions. */
   readonly count: number;
-  /** Units that a session is given at a time: 1 or 2. */
-  readonly lanes: number;
+  readonly sessionsEach: number;
   readonly target: TakenTarget;
   readonly published: PublishedEnd;
   readonly prepared: PreparedBranches;
@@ -55,11 +50,9 @@ export interface ApplyWorkersOptions {
   onLost(error: unknown): void;
 }
 
-/** A session, and who works in it. */
+/** A worker as it is configured and shown: its sessions, and those that are in use. */
 interface Desk {
-  readonly session: ApplySession;
-  /** Any of its lanes. */
-  readonly lane: SessionLane;
+  readonly sessions: ApplyWorker[];
   readonly idle: ApplyWorker[];
   readonly busy: Set<ApplyWorker>;
   /** Counts what all desks were given: the least has waited longest. */
@@ -68,21 +61,24 @@ interface Desk {
 
 export class ApplyWorkers {
   readonly #options: ApplyWorkersOptions;
-  readonly #desks: Desk[] = [];
+  readonly #desks: readonly Desk[];
   #given = 0;
   readonly #tableMaps = new TableMapCache();
   #collations: Promise<Collations> | null = null;
 
   constructor(options: ApplyWorkersOptions) {
     this.#options = options;
+    this.#desks = Array.from({ length: options.count }, () => {
+      return { sessions: [], idle: [], busy: new Set<ApplyWorker>(), given: 0 };
+    });
   }
 
   /** Rejects with the first that cannot be opened; those that are open are closed by `close`. */
   async open(): Promise<void> {
-    const { endpoint, target, count, ended } = this.#options;
+    const { endpoint, target, count, sessionsEach, ended } = this.#options;
     const { facts } = target;
     const opened = await Promise.allSettled(
-      Array.from({ length: count }, () => ApplySession.open(endpoint, facts, ended)),
+      Array.from({ length: count * sessionsEach }, () => ApplySession.open(endpoint, facts, ended)),
     );
     for (const [index, each] of opened.entries()) {
       if (each.status === 'fulfilled') this.#add(each.value, index + 1);
@@ -92,17 +88,17 @@ export class ApplyWorkers {
   }
 
   #add(session: ApplySession, number: number): void {
-    const { lanes, count, onLost } = this.#options;
-    const all = SessionLane.of(session, lanes);
-    const idle = all.map((lane, at) => this.#worker(lane, number + at * count));
-    session.onLost(onLost);
-    this.#desks.push({ session, lane: all[0]!, idle: idle.reverse(), busy: new Set(), given: 0 });
+    session.onLost(this.#options.onLost);
+    const worker = this.#worker(session, number);
+    const desk = this.#desks[(number - 1) % this.#desks.length]!;
+    desk.sessions.push(worker);
+    desk.idle.push(worker);
   }
 
-  #worker(lane: SessionLane, number: number): ApplyWorker {
+  #worker(session: ApplySession, number: number): ApplyWorker {
     const { target, log, broken, stopping, filtered, standAlone, turn, ranAlone } = this.#options;
     const { facts } = target;
-    return new ApplyWorker(lane, this.#replayContext(number), {
+    return new ApplyWorker(session, this.#replayContext(number), {
       rows: {
         bytesMax: Math.min(BINLOG_BYTES, Math.floor(facts.maxAllowedPacket / 2)),
         knowsSqlForeignKeys: facts.flavour === 'mysql' && facts.versionNumber >= SQL_FOREIGN_KEYS_SINCE,
@@ -142,18 +138,17 @@ export class ApplyWorkers {
     };
   }
 
-  /**
-   * What the sessions are doing; the one first that stands first in the relay log. What stands behind another in its session has
-   * not begun.
-   */
+  /** What the workers are doing, each the older of its units; the one first that stands first in the relay log. */
   get activity(): readonly WorkerActivity[] {
     const nowMs = systemClock.monotonicMs();
-    const begun = this.#desks.flatMap(({ busy }, at) => {
-      const current = [...busy].find(({ session }) => session.isCurrent) ?? [...busy][0];
-      const activity = current?.activity(nowMs) ?? null;
-      return activity === null ? [] : [{ ...activity, worker: at + 1 }];
+    const oldest = this.#desks.flatMap(({ busy }, at) => {
+      const all = [...busy].map((worker) => worker.activity(nowMs)).filter((each) => each !== null);
+      return all
+        .sort((a, b) => a.ordinal - b.ordinal)
+        .slice(0, 1)
+        .map((each) => ({ ...each, worker: at + 1 }));
     });
-    return begun.sort((a, b) => a.ordinal - b.ordinal);
+    return oldest.sort((a, b) => a.ordinal - b.ordinal);
   }
 
   /** One of them is idle: the scheduler knows how many there are. Gives the rows that were changed; null: it was given up. */
@@ -168,7 +163,7 @@ export class ApplyWorkers {
     return rows;
   }
 
-  /** Nobody works there; or what was given to it was given first, and will be done first. */
+  /** It has nothing to do; or what it was given was given first, and is the nearest to its end. */
   #freest(): Desk {
     let freest: Desk | null = null;
     for (const desk of this.#desks) {
@@ -178,18 +173,22 @@ export class ApplyWorkers {
     return freest!;
   }
 
-  /** Of all sessions that nothing is sent in, also where a worker waits without holding anything. */
+  /** Of all sessions that nothing is sent in, also where a worker waits. */
   async ping(): Promise<void> {
-    const idle = this.#desks.filter(({ lane }) => lane.isIdle);
-    await Promise.all(idle.map(({ session }) => session.ping()));
+    const quiet = this.#all.filter(({ isQuiet }) => isQuiet);
+    await Promise.all(quiet.map(({ session }) => session.ping()));
+  }
+
+  get #all(): ApplyWorker[] {
+    return this.#desks.flatMap(({ sessions }) => sessions);
   }
 
   /** At once: the server rolls back what was in flight. */
   destroy(): void {
-    for (const { session } of this.#desks) session.destroy();
+    for (const { session } of this.#all) session.destroy();
   }
 
   async close(graceful: boolean): Promise<void> {
-    await Promise.all(this.#desks.map(({ session }) => (graceful ? session.end() : session.destroy())));
+    await Promise.all(this.#all.map(({ session }) => (graceful ? session.end() : session.destroy())));
   }
 }

@@ -8,8 +8,8 @@
 import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import type { TransactionId } from '../binlog/position-set.ts';
 import { applyError } from '../target/apply-error.ts';
+import type { ApplySession } from '../target/apply-session.ts';
 import { NOT_ONE_ROW } from '../target/progress.ts';
-import type { SessionLane } from '../target/session-lane.ts';
 import type { Statement } from '../wire/command-pipe.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { Transaction } from './transaction.ts';
@@ -19,7 +19,7 @@ const PACKET_MARGIN = 64 * 1024;
 
 export interface CommitSurroundings {
   readonly context: ReplayContext;
-  readonly session: SessionLane;
+  readonly session: ApplySession;
   readonly tx: Transaction;
   /** Of everything that this commits. */
   readonly ids: readonly TransactionId[];
@@ -51,7 +51,7 @@ export async function commitRecorded(
     if (!(await waits)) throw new GivesWay();
   }
   const all = [...before, ...record, 'COMMIT'];
-  const replies = await session.runWhole(all, facts);
+  const replies = await session.runTogether(all);
   const last = replies.at(-1);
   if (last === undefined || last.ok) return;
   const notRun = all.length - replies.length;
@@ -70,7 +70,7 @@ export async function commitRecorded(
 }
 
 async function runTogether(
-  session: SessionLane,
+  session: ApplySession,
   statements: readonly (string | Statement)[],
   doing: string,
   facts: ErrorFacts,

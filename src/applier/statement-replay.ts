@@ -18,11 +18,11 @@ import type { QueryContext, QueryEvent } from '../binlog/query-event.ts';
 import { beginsWith, statementStart } from '../binlog/sql-words.ts';
 import { statementHead } from '../relay/statement-text.ts';
 import { applyError } from '../target/apply-error.ts';
+import type { ApplySession } from '../target/apply-session.ts';
 import { collationNames } from '../target/collations.ts';
 import { intentDoneStatement, intentStatement, prepareIntent } from '../target/ddl-intent.ts';
 import { requirePacket } from '../target/packet-limit.ts';
 import type { StatementOrigin } from '../target/session-context.ts';
-import type { SessionLane } from '../target/session-lane.ts';
 import type { Reply } from '../wire/command-pipe.ts';
 import { nameInvoker } from './invoker.ts';
 import type { ReplayContext } from './replay-context.ts';
@@ -44,7 +44,7 @@ const NOT_ASCII = /[^\x20-\x7e]/;
 
 export class StatementReplay {
   readonly #context: ReplayContext;
-  readonly #session: SessionLane;
+  readonly #session: ApplySession;
   readonly #tx: Transaction;
   readonly #facts: ErrorFacts;
   readonly #filter: StatementFilter | null;
@@ -59,7 +59,7 @@ export class StatementReplay {
   systemStatementsLeftOut = 0;
   #doing: string | null = null;
 
-  constructor(context: ReplayContext, session: SessionLane, tx: Transaction, facts: ErrorFacts) {
+  constructor(context: ReplayContext, session: ApplySession, tx: Transaction, facts: ErrorFacts) {
     this.#context = context;
     this.#session = session;
     this.#tx = tx;

@@ -27,7 +27,7 @@ import { sqlVerb } from '../binlog/sql-verb.ts';
 import { relayFileName } from '../relay/relay-log-index.ts';
 import type { TargetFilter } from '../rules/target-filter.ts';
 import { applyError } from '../target/apply-error.ts';
-import type { SessionLane } from '../target/session-lane.ts';
+import type { ApplySession } from '../target/apply-session.ts';
 import { hexLiteral } from '../target/table-progress.ts';
 import type { OkReply, Statement } from '../wire/command-pipe.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
@@ -52,7 +52,7 @@ const XAER_NOTA = 1397;
 
 export class TransactionReplay {
   readonly #context: ReplayContext;
-  readonly #session: SessionLane;
+  readonly #session: ApplySession;
   /** Of several the first: all are of one form. */
   readonly #tx: Transaction;
   readonly around: CommitSurroundings;
@@ -70,7 +70,7 @@ export class TransactionReplay {
   /** `members`: one transaction, or several that commit together (apply-unit.ts). */
   constructor(
     context: ReplayContext,
-    session: SessionLane,
+    session: ApplySession,
     members: readonly Transaction[],
     rows: BinlogStatementOptions,
     turn: CommitSurroundings['turn'],

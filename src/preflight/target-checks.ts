@@ -1,6 +1,7 @@
 /**
  * Whether the target is a server that can be applied to, and set so that what is applied is exact, lasting and alone.
  */
+import { sessionsEach } from '../applier/worker-sessions.ts';
 import { MillraceError } from '../base/errors.ts';
 import { GtidSet } from '../binlog/gtid-set.ts';
 import { versionAtLeast } from '../reader/source-facts.ts';
@@ -269,10 +270,11 @@ function checkLease(found: Findings, { channel, target }: TargetFactsOf): void {
 
 function checkConnections(found: Findings, { config, target, channel, kind }: TargetFactsOf): void {
   const workers = kind === 'position' ? 1 : config.workers;
-  const needed = workers + SESSIONS_BESIDES_WORKERS;
+  const each = sessionsEach(config, kind);
+  const needed = workers * each + SESSIONS_BESIDES_WORKERS;
   const { maxUserConnections, threadsConnected, variables } = target;
   if (maxUserConnections > 0 && maxUserConnections < needed) {
-    const fits = Math.max(1, maxUserConnections - SESSIONS_BESIDES_WORKERS);
+    const fits = Math.max(1, Math.floor((maxUserConnections - SESSIONS_BESIDES_WORKERS) / each));
     found.error(
       'connections',
       'CONNECTION_LOST',

@@ -68,13 +68,9 @@ export class ApplySession {
     return session;
   }
 
-  isPrimed(event: Buffer): boolean {
-    return this.#formatDescription?.equals(event) ?? false;
-  }
-
   /** Outside of a transaction: makes the session accept row events of this source. `event`: the whole FORMAT_DESCRIPTION_EVENT, made neutral. */
   async prime(event: Buffer): Promise<void> {
-    if (this.isPrimed(event)) return;
+    if (this.#formatDescription?.equals(event)) return;
     const statements = [`BINLOG '${event.toString('base64')}'`];
     if (this.#facts.flavour === 'mysql' && this.#facts.gtidMode !== 'OFF') {
       // Before it, since a GTID that was used up refuses it (1837); after it, see above.

@@ -46,7 +46,7 @@ function transaction(ordinal: number, more: Partial<Plan> = {}): Planned {
 
 const LIMITS: SchedulerLimits = {
   workers: 4,
-  lanes: 1,
+  unitsEach: 1,
   commitOrder: 'window',
   windowMax: 16,
   bytesMax: 1_000_000,
@@ -79,8 +79,8 @@ describe('the apply scheduler', () => {
     expect(names(takeAll(queue))).toEqual(['t1', 't2']);
   });
 
-  test('each worker is given as many units at a time as it has lanes', () => {
-    const queue = scheduler({ workers: 2, lanes: 2, commitOrder: 'any' });
+  test('each worker is given as many units at a time as it may have', () => {
+    const queue = scheduler({ workers: 2, unitsEach: 2, commitOrder: 'any' });
     for (let i = 0; i < 6; i++) queue.admit(transaction(i, { lastCommitted: 0 }));
     const running = [0, 1, 2, 3].map(() => queue.takeReady());
     expect(names([...running, queue.takeReady()])).toEqual(['t0', 't1', 't2', 't3', undefined]);
@@ -391,7 +391,7 @@ function play(
 
 const limits = fc.record({
   workers: fc.integer({ min: 1, max: 8 }),
-  lanes: fc.integer({ min: 1, max: 2 }),
+  unitsEach: fc.integer({ min: 1, max: 2 }),
   commitOrder: fc.constantFrom('source', 'window', 'any'),
   windowMax: fc.integer({ min: 1, max: 20 }),
   bytesMax: fc.integer({ min: 1, max: 4000 }),
@@ -408,7 +408,7 @@ describe('any source, any order of completion', () => {
           limit,
           () => stream.next().value,
           ({ running, committed, started, all }) => {
-            expect(running.size).toBeLessThanOrEqual(limit.workers * limit.lanes);
+            expect(running.size).toBeLessThanOrEqual(limit.workers * limit.unitsEach);
             if (started.barrier !== null) expect(running.size).toBe(1);
             for (const other of running) {
               if (other !== started && other.barrier !== null)

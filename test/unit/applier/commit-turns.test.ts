@@ -6,7 +6,7 @@ import { CommitTurns } from '../../../src/applier/commit-turns.ts';
 
 const LIMITS = {
   workers: 4,
-  lanes: 1,
+  unitsEach: 1,
   commitOrder: 'source',
   windowMax: 1,
   bytesMax: 1e6,

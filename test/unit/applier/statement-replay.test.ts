@@ -4,7 +4,7 @@ import { StatementReplay } from '../../../src/applier/statement-replay.ts';
 import type { Transaction } from '../../../src/applier/transaction.ts';
 import { EVENT_HEADER_LENGTH } from '../../../src/binlog/event-header.ts';
 import { decodeQuery } from '../../../src/binlog/query-event.ts';
-import type { SessionLane } from '../../../src/target/session-lane.ts';
+import type { ApplySession } from '../../../src/target/apply-session.ts';
 import { buildQuery, describeFormat } from '../../support/binlog-builder.ts';
 
 const VERSIONS = { mysql: 90704, mariadb: 101118 } as const;
@@ -12,7 +12,7 @@ const VERSIONS = { mysql: 90704, mariadb: 101118 } as const;
 function prepare(sql: string, flavour: 'mysql' | 'mariadb' = 'mysql') {
   const facts = { flavour, versionNumber: VERSIONS[flavour], maxAllowedPacket: 1 << 20 };
   const context = { facts, filter: null, collations: async () => new Map() } as unknown as ReplayContext;
-  const replay = new StatementReplay(context, {} as SessionLane, {} as Transaction, {});
+  const replay = new StatementReplay(context, {} as ApplySession, {} as Transaction, {});
   const buf = buildQuery(sql);
   const query = decodeQuery(buf, EVENT_HEADER_LENGTH, buf.length, describeFormat(flavour));
   return replay.prepare({ buf, start: 0, end: buf.length } as never, query, true);
