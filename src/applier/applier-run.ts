@@ -47,7 +47,7 @@ import type { RunCounters } from './run-counters.ts';
 import { type TakenTarget, takeTargetOver } from './target-takeover.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
 import { WorkBell } from './work-bell.ts';
-import { sessionsEach } from './worker-sessions.ts';
+import { crewOf } from './worker-sessions.ts';
 
 const QUEUE_BYTES = 16 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
@@ -107,10 +107,10 @@ export class ApplierRun {
     this.#published = new PublishedEnd(options.published);
     this.#due = new SourceDueClock(systemClock, () => this.#published.read());
     this.#due.learn(options.sourceClock);
+    const { workers, sessionsEach } = crewOf(options, kind);
     this.#scheduler = new ApplyScheduler<ApplyUnit>({
-      // Without GTIDs the one thing known of progress is a position: units are applied one by one.
-      workers: kind === 'position' ? 1 : options.workers,
-      unitsEach: sessionsEach(options, kind),
+      workers,
+      unitsEach: sessionsEach,
       commitOrder: kind === 'position' ? 'source' : options.commitOrder,
       windowMax: WINDOW_MAX,
       bytesMax: QUEUE_BYTES,
@@ -290,13 +290,14 @@ export class ApplierRun {
   // ---- setting up
 
   async #openWorkers(): Promise<ApplyWorkers> {
-    const { endpoint, relayDir, channel, workers, commitOrder } = this.#options;
+    const { endpoint, relayDir, channel, commitOrder } = this.#options;
+    const { workers, sessionsEach } = crewOf(this.#options, this.#kind);
     const crew = new ApplyWorkers({
       endpoint,
       relayDir,
       channel,
-      count: this.#kind === 'position' ? 1 : workers,
-      sessionsEach: sessionsEach(this.#options, this.#kind),
+      count: workers,
+      sessionsEach,
       target: this.#target!,
       published: this.#published,
       prepared: this.#prepared,

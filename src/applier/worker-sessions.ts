@@ -1,15 +1,25 @@
 /**
- * How many sessions a worker has on its target. Most of a transaction's time is its COMMIT, which waits for the disk and for
+ * How many workers apply to a target, and how many sessions each has there. Most of a transaction's time is its COMMIT, which waits for the disk and for
  * those that commit with it; meanwhile the worker goes on in another session.
  */
 import type { PositionKind } from '../binlog/position-set.ts';
+import type { ApplierOptions } from './applier-messages.ts';
 
 export const SESSIONS_EACH_MAX = 2;
 
-/** Where transactions are to commit one after the other, a second one would only wait. */
-export function sessionsEach(
-  { workers, commitOrder }: { readonly workers: number; readonly commitOrder: 'source' | 'window' | 'any' },
+export interface Crew {
+  readonly workers: number;
+  readonly sessionsEach: number;
+}
+
+/**
+ * Without GTIDs the one thing known of progress is a position: units are applied one by one. Where transactions are to commit
+ * one after the other, a second session would only wait.
+ */
+export function crewOf(
+  options: Pick<ApplierOptions, 'workers' | 'commitOrder'>,
   kind: PositionKind | null,
-): number {
-  return kind === 'position' || commitOrder === 'source' || workers === 1 ? 1 : SESSIONS_EACH_MAX;
+): Crew {
+  const workers = kind === 'position' ? 1 : options.workers;
+  return { workers, sessionsEach: workers === 1 || options.commitOrder === 'source' ? 1 : SESSIONS_EACH_MAX };
 }

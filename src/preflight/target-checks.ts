@@ -1,7 +1,7 @@
 /**
  * Whether the target is a server that can be applied to, and set so that what is applied is exact, lasting and alone.
  */
-import { sessionsEach } from '../applier/worker-sessions.ts';
+import { crewOf } from '../applier/worker-sessions.ts';
 import { MillraceError } from '../base/errors.ts';
 import { GtidSet } from '../binlog/gtid-set.ts';
 import { versionAtLeast } from '../reader/source-facts.ts';
@@ -269,12 +269,11 @@ function checkLease(found: Findings, { channel, target }: TargetFactsOf): void {
 }
 
 function checkConnections(found: Findings, { config, target, channel, kind }: TargetFactsOf): void {
-  const workers = kind === 'position' ? 1 : config.workers;
-  const each = sessionsEach(config, kind);
-  const needed = workers * each + SESSIONS_BESIDES_WORKERS;
+  const { workers, sessionsEach } = crewOf(config, kind);
+  const needed = workers * sessionsEach + SESSIONS_BESIDES_WORKERS;
   const { maxUserConnections, threadsConnected, variables } = target;
   if (maxUserConnections > 0 && maxUserConnections < needed) {
-    const fits = Math.max(1, Math.floor((maxUserConnections - SESSIONS_BESIDES_WORKERS) / each));
+    const fits = Math.max(1, Math.floor((maxUserConnections - SESSIONS_BESIDES_WORKERS) / sessionsEach));
     found.error(
       'connections',
       'CONNECTION_LOST',

@@ -20,7 +20,7 @@ import { type Attempt, inProbeSession, type ProbeLimits, type ProbeSession } fro
 import { type SchemaSurvey, surveySchemas } from './schema-survey.ts';
 import { isOn, type ServerSurvey, surveyServer } from './server-survey.ts';
 
-/** More than the lanes of 64 workers and the base have. */
+/** More than the sessions of 64 workers and the base have. */
 const PROGRESS_ROWS_MAX = 1000;
 
 export interface ProgressRow {

@@ -39,8 +39,8 @@ export class GtidProgress implements Progress {
 
   /**
    * Which of them some session owns, after it was given time to commit or to notice that its client is gone. Any GTID that is owned
-   * is waited for, and nothing must be owned twice in a row: in a session that is left over one of them may stand behind
-   * another, and is not owned before its turn.
+   * is waited for, and nothing must be owned twice in a row: what a session that is left over has in its socket is not owned before
+   * its turn.
    */
   async #awaitOwners(ids: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     let quiet = 0;
