@@ -1,6 +1,7 @@
 /**
- * src → dist: one file for each entry and what they share, instead of three hundred modules, each of which Node would look up, open
- * and link in every thread: a start takes half the CPU time. Packages stay outside; they are loaded from node_modules as ever.
+ * src → dist: one file for each entry and what they share, the packages that are loaded at a start among it, instead of a thousand
+ * modules, each of which Node would look up, open and link in every thread. Outside stay pino, which looks for its own
+ * files, and uplot, whose files are given to browsers.
  *
  * Entries keep the places they have in src, and shared pieces lie as deep: what is found by import.meta.url (package.json,
  * the page, a thread's entry) is found alike in src and in dist. Types are checked before (`npm run build`), not here.
@@ -15,7 +16,7 @@ const bundle = await rolldown({
     'applier/applier-thread': 'src/applier/applier-thread.ts',
   },
   platform: 'node',
-  external: /^[^./]/,
+  external: /^(node:|pino$|uplot)/,
 });
 await bundle.write({
   dir: 'dist',

@@ -1,10 +1,11 @@
 /**
- * Entry of an applier thread (worker_threads; workerData: ApplierOptions): runs the lifecycle machine, performs its effects,
+ * Entry of an applier thread (worker_threads; its options: ApplierOptions, base/thread-options.ts): runs the lifecycle machine, performs its effects,
  * answers the main thread.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, type PlainError, toPlain } from '../base/errors.ts';
 import { type Logger, systemClock } from '../base/runtime.ts';
+import { threadOptions } from '../base/thread-options.ts';
 import { ThreadPort } from '../base/thread-port.ts';
 import type { PositionKind } from '../binlog/position-set.ts';
 import { PublishedEnd } from '../relay/published-end.ts';
@@ -226,4 +227,4 @@ class ApplierThread {
 }
 
 assert(parentPort !== null, 'the applier runs in a worker thread');
-new ApplierThread(workerData as ApplierOptions, new ThreadPort(parentPort));
+new ApplierThread(threadOptions<ApplierOptions>(workerData, parentPort), new ThreadPort(parentPort));

@@ -37,7 +37,8 @@ import { withFacts } from './log.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import { relayDirectory } from './relay-directory.ts';
 import { lookBeforeStart } from './start-check.ts';
-import { ThreadHost, threadEntry } from './thread-host.ts';
+import type { ThreadEntries } from './thread-entries.ts';
+import { ThreadHost } from './thread-host.ts';
 import { applierOptions, applierSettings, readerOptions, type ThreadSurroundings } from './thread-options.ts';
 
 const TICK_MS = 100;
@@ -51,19 +52,6 @@ const STATUS_MS = 2_000;
 const ANSWER_MS = 10_000;
 /** A thread that does not finish what is in flight within this is ended by force. */
 const STOP_GRACE_MS = 45_000;
-
-/** What runs as reader and applier; tests put other files there. */
-export interface ThreadEntries {
-  readonly reader: URL;
-  readonly applier: URL;
-}
-
-export function builtThreadEntries(): ThreadEntries {
-  return {
-    reader: threadEntry('../reader/reader-thread'),
-    applier: threadEntry('../applier/applier-thread'),
-  };
-}
 
 export interface ChannelOptions {
   readonly config: ChannelConfig;
@@ -415,6 +403,7 @@ export class Channel {
       entry: entries.reader,
       name: `${config.name}/reader`,
       workerData: readerOptions(config, this.#options.wishes(), this.#surroundings()),
+      spares: entries.spares,
       onReport: (report) => {
         if (report.type === 'log') log[report.level](report.message, report.facts);
         else if (report.type === 'state') this.#readerIs(report.state);
@@ -460,6 +449,7 @@ export class Channel {
       entry: entries.applier,
       name: `${config.name}/${target.name}`,
       workerData: applierOptions(config, target, this.wishesOf(target.name), this.#surroundings()),
+      spares: entries.spares,
       onReport: (report) => {
         if (report.type === 'log') log[report.level](report.message, report.facts);
         else if (report.type === 'state') seen.state = report.state;

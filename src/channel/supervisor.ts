@@ -11,7 +11,7 @@ import type { Clock, Logger } from '../base/runtime.ts';
 import type { Config, LogLevel } from '../config/config.ts';
 import { AlarmMemory } from './alarm-memory.ts';
 import { AuditLog } from './audit-log.ts';
-import { Channel, type ChannelSnapshot, type ThreadEntries } from './channel.ts';
+import { Channel, type ChannelSnapshot } from './channel.ts';
 import { ControlDesk } from './control-desk.ts';
 import { channelWishes } from './control-document.ts';
 import type { ControlRequest } from './control-requests.ts';
@@ -21,6 +21,7 @@ import { GuardAlarms } from './guard-alarms.ts';
 import { loadIdentity } from './identity.ts';
 import { Reload } from './reload.ts';
 import { RunLock } from './run-lock.ts';
+import type { ThreadEntries } from './thread-entries.ts';
 
 const START_CHECK_MS = 200;
 

@@ -4,10 +4,10 @@
  * `onEnded` comes exactly once, after the thread is gone and after its last report. A thread that says `stopped` and
  * lingers is ended; one that goes without a word has died, which is a fault of ours (INTERNAL).
  */
-import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type PlainError, toPlain } from '../base/errors.ts';
 import { ThreadPort } from '../base/thread-port.ts';
+import type { SpareThreads } from './spare-threads.ts';
 
 type AnyCommand = { readonly type: string };
 type AnyReport<Status> =
@@ -20,6 +20,8 @@ export interface ThreadHostOptions<Report> {
   /** Shown by debuggers and in messages. */
   readonly name: string;
   readonly workerData: unknown;
+  /** Where a thread of this entry may be ready already. */
+  readonly spares?: SpareThreads | undefined;
   /** Every report but `status` answers. */
   readonly onReport: (report: Report) => void;
   readonly onEnded: (cause: PlainError | null, died: boolean) => void;
@@ -29,11 +31,6 @@ export interface ThreadHostOptions<Report> {
 const LINGER_MS = 200;
 /** A thread that owes an answer is not waited for again as long: who asks wants to hear of the others. */
 const OWED_MS = 100;
-
-/** The file beside this one in the tree: `.ts` in the sources, `.js` when built. */
-export function threadEntry(relativeWithoutExtension: string): URL {
-  return new URL(`${relativeWithoutExtension}${extname(new URL(import.meta.url).pathname)}`, import.meta.url);
-}
 
 export class ThreadHost<Command extends AnyCommand, Report extends { readonly type: string }, Status> {
   readonly #worker: Worker;
@@ -50,7 +47,8 @@ export class ThreadHost<Command extends AnyCommand, Report extends { readonly ty
 
   constructor(options: ThreadHostOptions<Report>) {
     this.#name = options.name;
-    this.#worker = new Worker(options.entry, { workerData: options.workerData, name: options.name });
+    const { entry, workerData, name } = options;
+    this.#worker = options.spares?.take(entry, workerData) ?? new Worker(entry, { workerData, name });
     this.#port = new ThreadPort(this.#worker);
     this.#port.onMessage((report) => {
       if (isStatusAnswer<Status>(report)) {

@@ -1,9 +1,10 @@
 /**
- * Entry of the reader thread: joins the Reader with its port. workerData is ReaderOptions.
+ * Entry of the reader thread: joins the Reader with its port. Its options are ReaderOptions (base/thread-options.ts).
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../base/errors.ts';
 import { systemClock } from '../base/runtime.ts';
+import { threadOptions } from '../base/thread-options.ts';
 import { ThreadPort } from '../base/thread-port.ts';
 import { Reader } from './reader.ts';
 import { READER_POLICY } from './reader-machine.ts';
@@ -12,7 +13,7 @@ import type { ReaderCommand, ReaderOptions, ReaderReport } from './reader-messag
 assert(parentPort !== null, 'the reader runs in a worker thread');
 const channel = parentPort;
 const port = new ThreadPort<ReaderCommand, ReaderReport>(channel);
-const reader = new Reader(workerData as ReaderOptions, {
+const reader = new Reader(threadOptions<ReaderOptions>(workerData, channel), {
   post: (report) => port.post(report),
   // Without the port nothing keeps the thread alive.
   ended: () => channel.close(),

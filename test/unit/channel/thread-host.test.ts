@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { PlainError } from '../../../src/base/errors.ts';
-import { ThreadHost, threadEntry } from '../../../src/channel/thread-host.ts';
+import { threadEntry } from '../../../src/channel/thread-entries.ts';
+import { ThreadHost } from '../../../src/channel/thread-host.ts';
 
 type Command = { readonly type: 'stop' | 'throw' | 'exit' | 'wake' };
 type Report = { readonly type: string; readonly state?: unknown };
