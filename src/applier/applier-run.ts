@@ -49,7 +49,7 @@ import { TransactionAssembler } from './transaction-assembler.ts';
 import { WorkBell } from './work-bell.ts';
 import { crewOf } from './worker-sessions.ts';
 
-const QUEUE_BYTES = 16 * 1024 * 1024;
+const QUEUE_BYTES = 8 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
 const WINDOW_MAX = 256;
 const PING_MS = 30_000;

@@ -143,7 +143,9 @@ export class ApplyScheduler<T extends Schedulable> {
         return Number.POSITIVE_INFINITY;
       case 'window': {
         const queued = this.#pending.length - this.#next;
-        return queued < 2 * this.#limits.workers && this.#inWindow <= 1 ? 1 : this.#limits.windowMax;
+        // A queue that is full is not a short one: of large transactions it holds few.
+        const behind = queued >= 2 * this.#limits.workers || !this.canAdmit;
+        return behind || this.#inWindow > 1 ? this.#limits.windowMax : 1;
       }
     }
   }

@@ -283,7 +283,10 @@ export class TransactionReplay {
   }
 
   #begin(): void {
-    if (!this.#begun) this.#batch.push(...this.#beginStatements());
+    if (this.#begun) return;
+    const forRows = this.#session.context.rowsStatement();
+    if (forRows !== null) this.#batch.push(forRows);
+    this.#batch.push(...this.#beginStatements());
   }
 
   onXid(): Promise<void> {

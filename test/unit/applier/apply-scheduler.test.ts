@@ -171,6 +171,14 @@ describe('the apply scheduler', () => {
     }
   });
 
+  test('commit_order window: a queue that is full of large transactions is not a short one', () => {
+    const queue = scheduler({ workers: 4, bytesMax: 500 });
+    const all = Array.from({ length: 5 }, (_, i) => transaction(i, { lastCommitted: 0 }));
+    for (const each of all) queue.admit(each);
+    expect(queue.canAdmit).toBe(false);
+    expect(takeAll(queue)).toEqual(all.slice(0, 4));
+  });
+
   test('commit_order window: a full window is finished before the next one opens', () => {
     const queue = scheduler({ workers: 4, windowMax: 6 });
     const all = Array.from({ length: 40 }, (_, i) => transaction(i, { lastCommitted: 0 }));
