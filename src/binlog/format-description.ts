@@ -46,6 +46,8 @@ const FLAGS_OFFSET = 17;
 /** Algorithm byte and CRC. */
 const TAIL_LENGTH = 1 + CHECKSUM_LENGTH;
 
+/** Major version. */
+const BINLOG_4_SINCE = 5;
 const HAS_CHECKSUM = { mysql: [5, 6, 1], mariadb: [5, 3, 0] } as const;
 
 /**
@@ -115,6 +117,10 @@ export function flavourOf(serverVersion: string): Flavour {
 function hasChecksumTail(serverVersion: string, flavour: Flavour): boolean {
   const found = /^(\d+)\.(\d+)(?:\.(\d+))?/.exec(serverVersion);
   if (!found) throw malformed(WHAT, `"${serverVersion}" is no server version`);
+  // Where versions decide, a damaged one may say that there is no CRC to find the damage by.
+  if (Number(found[1]) < BINLOG_4_SINCE) {
+    throw malformed(WHAT, `version ${serverVersion} writes no binary logs of version 4`);
+  }
   const since = HAS_CHECKSUM[flavour];
   for (let part = 0; part < 3; part++) {
     const difference = Number(found[part + 1] ?? 0) - since[part]!;

@@ -235,6 +235,26 @@ describe('corruption', MANY, () => {
     );
   });
 
+  test('any flipped bit of the format description is found there', async () => {
+    const { headerEnd, file, fileNumber } = await write('mysql-9.7', 'gtid-transactions', 'gtid');
+    const later: string[] = [];
+    for (let at = 4; at < headerEnd; at++) {
+      for (let bit = 0; bit < 8; bit++) {
+        if (at === 21 && bit === 0) continue;
+        const damaged = Buffer.from(file);
+        damaged[at]! ^= 1 << bit;
+        relay.overwrite(fileNumber, damaged);
+        const error: unknown = await relay.openWriter().catch((thrown: unknown) => thrown);
+        const { code, facts } = error as {
+          readonly code?: string;
+          readonly facts?: { readonly offset?: number };
+        };
+        if (code !== 'RELAY_CORRUPT' || (facts?.offset ?? at + 1) > at) later.push(`${at}/${bit}`);
+      }
+    }
+    expect(later).toEqual([]);
+  });
+
   test('damage in a file that was closed is no torn tail', async () => {
     const source = SourceFile.fixture('mysql-9.7', 'gtid-transactions');
     const writer = await relay.openWriter();
