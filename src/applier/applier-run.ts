@@ -49,7 +49,9 @@ import { TransactionAssembler } from './transaction-assembler.ts';
 import { WorkBell } from './work-bell.ts';
 import { crewOf } from './worker-sessions.ts';
 
-const QUEUE_BYTES = 8 * 1024 * 1024;
+/** A worker's share of what is queued and in flight: some of its sessions' statements of 1 MiB. */
+const QUEUE_BYTES_EACH = 1024 * 1024;
+const QUEUE_BYTES_MIN = 8 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
 const WINDOW_MAX = 256;
 const PING_MS = 30_000;
@@ -113,7 +115,7 @@ export class ApplierRun {
       unitsEach: sessionsEach,
       commitOrder: kind === 'position' ? 'source' : options.commitOrder,
       windowMax: WINDOW_MAX,
-      bytesMax: QUEUE_BYTES,
+      bytesMax: Math.max(QUEUE_BYTES_MIN, workers * QUEUE_BYTES_EACH),
       transactionsMax: QUEUE_TRANSACTIONS,
     });
   }

@@ -35,7 +35,7 @@ import type { Assembled } from './transaction-assembler.ts';
 /** Transactions passed over because they are executed; then the prefix is moved, so that they are not kept. */
 const PASSED_MAX = 4096;
 /** Transactions that commit together hold no more than this. */
-const UNIT_BYTES = 2 * 1024 * 1024;
+const UNIT_BYTES = 1024 * 1024;
 
 /** The assembler, as far as this needs it. */
 export interface TransactionSource {

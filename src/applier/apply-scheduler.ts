@@ -16,7 +16,7 @@
  *
  * Windows. Inside a window independent transactions commit in any order; a window is closed by its size and the next
  * one opens only when nothing is in flight, so every window's end is a consistent prefix of the source. With nearly
- * nothing queued the window is one transaction: the source's order is kept when caught up.
+ * nothing queued (few transactions, and few bytes) the window is one transaction: the source's order is kept when caught up.
  *   commit_order window → up to `windowMax`; any → no windows, the logical clock alone; source → neither, but whoever is
  *   done waits with its COMMIT until it is the first (commit-turns.ts).
  *
@@ -85,6 +85,7 @@ export class ApplyScheduler<T extends Schedulable> {
   /** In flight, and at some time beside another one. */
   readonly #beside = new Set<T>();
   #bytes = 0;
+  #bytesInFlight = 0;
   #inWindow = 0;
 
   constructor(limits: SchedulerLimits) {
@@ -122,6 +123,7 @@ export class ApplyScheduler<T extends Schedulable> {
     this.#next += 1;
     this.#inWindow += 1;
     this.#inFlight.add(head);
+    this.#bytesInFlight += head.bytes;
     if (this.#inFlight.size > 1) for (const running of this.#inFlight) this.#beside.add(running);
     return head;
   }
@@ -143,8 +145,9 @@ export class ApplyScheduler<T extends Schedulable> {
         return Number.POSITIVE_INFINITY;
       case 'window': {
         const queued = this.#pending.length - this.#next;
-        // A queue that is full is not a short one: of large transactions it holds few.
-        const behind = queued >= 2 * this.#limits.workers || !this.canAdmit;
+        // Of large transactions the queue holds few.
+        const queuedBytes = this.#bytes - this.#bytesInFlight;
+        const behind = queued >= 2 * this.#limits.workers || queuedBytes >= this.#limits.bytesMax / 2;
         return behind || this.#inWindow > 1 ? this.#limits.windowMax : 1;
       }
     }
@@ -153,6 +156,7 @@ export class ApplyScheduler<T extends Schedulable> {
   /** `transaction` is committed on the target (or was found there). */
   committed(transaction: T): void {
     assert(this.#inFlight.delete(transaction), 'only a dispatched transaction commits');
+    this.#bytesInFlight -= transaction.bytes;
     this.#beside.delete(transaction);
     const waiting = this.#alone.indexOf(transaction);
     if (waiting >= 0) this.#alone.splice(waiting, 1);
@@ -168,6 +172,7 @@ export class ApplyScheduler<T extends Schedulable> {
   /** `transaction` was rolled back and is not tried again: the applier stops, and nothing is dispatched any more. */
   givenUp(transaction: T): void {
     assert(this.#inFlight.delete(transaction), 'only a dispatched transaction is given up');
+    this.#bytesInFlight -= transaction.bytes;
     this.#beside.delete(transaction);
     const waiting = this.#alone.indexOf(transaction);
     if (waiting >= 0) this.#alone.splice(waiting, 1);

@@ -11,7 +11,7 @@ import type { TargetFilter } from '../rules/target-filter.ts';
 import { ApplySession } from '../target/apply-session.ts';
 import { type Collations, convertText, readCollations } from '../target/collations.ts';
 import { schemaReader } from '../target/ddl-intent.ts';
-import { hexLiteral } from '../target/table-progress.ts';
+import { hexLiteral } from '../target/sql-literal.ts';
 import { readTriggerTable } from '../target/trigger-table.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import type { ApplyUnit } from './apply-unit.ts';

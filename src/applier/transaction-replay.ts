@@ -28,7 +28,7 @@ import { relayFileName } from '../relay/relay-log-index.ts';
 import type { TargetFilter } from '../rules/target-filter.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
-import { hexLiteral } from '../target/table-progress.ts';
+import { hexLiteral } from '../target/sql-literal.ts';
 import type { OkReply, Statement } from '../wire/command-pipe.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
 import { BranchStart } from './branch-start.ts';

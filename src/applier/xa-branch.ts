@@ -3,7 +3,7 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import type { XaId } from '../binlog/gtid-events.ts';
-import { hexLiteral } from '../target/table-progress.ts';
+import { hexLiteral } from '../target/sql-literal.ts';
 
 /** As XA statements take it, and as the servers write it into the binary log. */
 export function xidLiteral({ formatId, gtrid, bqual }: XaId): string {

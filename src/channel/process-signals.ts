@@ -3,7 +3,7 @@
  * configuration read again, as `millrace reload` does.
  *
  * As PID 1 of a container the kernel delivers only signals that have a handler, so these are installed before anything
- * else starts.
+ * begins that would have to be ended in order.
  */
 import type { Logger } from '../base/runtime.ts';
 

@@ -30,9 +30,9 @@ export class SpareThreads {
   take(entry: URL, options: unknown): Worker | null {
     const spare = this.#spares.get(entry.href);
     if (spare === undefined) return null;
+    tellSpare(spare.worker, spare.cell, options);
     this.#forget(entry.href, spare);
     spare.worker.ref();
-    tellSpare(spare.worker, spare.cell, options);
     return spare.worker;
   }
 
@@ -46,8 +46,7 @@ export class SpareThreads {
     for (const [href, spare] of unneeded) this.#forget(href, spare);
     await Promise.all(
       unneeded.map(([, { worker }]) => {
-        // What it says while it goes concerns nobody.
-        worker.on('error', () => {});
+        worker.on('error', nobodyCares);
         return worker.terminate();
       }),
     );
@@ -55,11 +54,20 @@ export class SpareThreads {
 
   #make(href: string): void {
     const cell = newSpareCell();
-    const worker = new Worker(new URL(href), { workerData: spareData(cell), name: 'spare' });
+    let worker: Worker;
+    try {
+      worker = new Worker(new URL(href), { workerData: spareData(cell), name: 'spare' });
+    } catch {
+      return;
+    }
     worker.unref();
-    const spare: Spare = { worker, cell, onGone: () => this.#forget(href, spare) };
-    worker.on('error', spare.onGone);
-    worker.on('exit', spare.onGone);
+    const onGone = (): void => {
+      this.#forget(href, spare);
+      worker.on('error', nobodyCares);
+    };
+    const spare: Spare = { worker, cell, onGone };
+    worker.on('error', onGone);
+    worker.on('exit', onGone);
     this.#spares.set(href, spare);
   }
 
@@ -69,3 +77,6 @@ export class SpareThreads {
     worker.off('exit', onGone);
   }
 }
+
+/** What a spare says that is not needed any more. */
+function nobodyCares(): void {}

@@ -10,7 +10,7 @@
  *   BINLOG '<a format description>'               row events; it changes the session only, and comes last
  */
 import { randomUUID } from 'node:crypto';
-import { hexLiteral } from '../target/table-progress.ts';
+import { hexLiteral } from '../target/sql-literal.ts';
 import { leaseName } from '../target/target-lease.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import { AccountGrants } from './account-grants.ts';

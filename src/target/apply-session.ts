@@ -74,8 +74,8 @@ export class ApplySession {
     const statements = [`BINLOG '${event.toString('base64')}'`];
     if (this.#facts.flavour === 'mysql' && this.#facts.gtidMode !== 'OFF') {
       // Before it, since a GTID that was used up refuses it (1837); after it, see above.
-      statements.unshift("SET GTID_NEXT='AUTOMATIC'");
-      statements.push("SET GTID_NEXT='AUTOMATIC'");
+      statements.unshift('SET GTID_NEXT=AUTOMATIC');
+      statements.push('SET GTID_NEXT=AUTOMATIC');
     }
     await this.execute(statements, 'the source’s format description');
     this.#formatDescription = Buffer.from(event);

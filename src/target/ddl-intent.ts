@@ -22,7 +22,7 @@ import { MillraceError } from '../base/errors.ts';
 import { type TransactionId, transactionIdText } from '../binlog/position-set.ts';
 import { firstSqlWords } from '../binlog/sql-words.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import { hexLiteral } from './table-progress.ts';
+import { asciiLiteral, hexLiteral } from './sql-literal.ts';
 import type { TargetFacts } from './target-facts.ts';
 
 /** Runs one SELECT and gives its rows as text, columns in order. */
@@ -73,7 +73,7 @@ export async function prepareIntent(
 
 /** The statement that writes the intent down. `channel` is a SQL literal. */
 export function intentStatement(channel: string, intent: Intent, connectionId: number): string {
-  return `REPLACE INTO millrace.intent (channel, id, statement_hash, statement_kind, names, fingerprint, connection_id, verdict) VALUES (${channel}, ${hexLiteral(intent.id)}, '${intent.statementHash}', ${hexLiteral(intent.kind)}, ${hexLiteral(JSON.stringify(intent.names))}, '${intent.fingerprint}', ${connectionId}, NULL)`;
+  return `REPLACE INTO millrace.intent (channel, id, statement_hash, statement_kind, names, fingerprint, connection_id, verdict) VALUES (${channel}, ${hexLiteral(intent.id)}, ${asciiLiteral(intent.statementHash)}, ${hexLiteral(intent.kind)}, ${hexLiteral(JSON.stringify(intent.names))}, ${asciiLiteral(intent.fingerprint)}, ${connectionId}, NULL)`;
 }
 
 export function intentDoneStatement(channel: string): string {

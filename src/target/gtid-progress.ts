@@ -1,7 +1,7 @@
 /**
  * Progress mode `gtid`: the target's gtid_executed.
  *
- * `SET GTID_NEXT='uuid:n'` makes the GTID part of the transaction's own commit (and of an atomic DDL's). Sent again after
+ * `SET GTID_NEXT=_ascii'uuid:n'` makes the GTID part of the transaction's own commit (and of an atomic DDL's). Sent again after
  * a lost connection, the server waits for a session that still owns the GTID, and skips the transaction when it is
  * executed: an ambiguous COMMIT solves itself. ROLLBACK gives the GTID back unused; COMMIT of nothing commits it as an
  * empty transaction (both tried on 9.7.4).
@@ -12,6 +12,7 @@ import { parsePositionSet, type TransactionId } from '../binlog/position-set.ts'
 import type { TransactionHead } from '../binlog/transaction-boundary.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import type { Executed, Progress } from './progress.ts';
+import { asciiLiteral } from './sql-literal.ts';
 import type { TargetFacts } from './target-facts.ts';
 
 /** How often and how long it is waited for sessions of an earlier life. */
@@ -57,7 +58,7 @@ export class GtidProgress implements Progress {
   begin(id: TransactionId, head: TransactionHead): readonly string[] {
     assert(id.kind === 'gtid', 'progress gtid needs GTIDs');
     // The sid comes from parsed bytes: hex digits, dashes and a checked tag.
-    const statements = [`SET GTID_NEXT='${id.sid}:${id.gno}'`];
+    const statements = [`SET GTID_NEXT=${asciiLiteral(`${id.sid}:${id.gno}`)}`];
     if (this.#facts.versionNumber >= 80001 && head.originalCommitMicros !== null) {
       statements[0] += `, @@session.original_commit_timestamp=${head.originalCommitMicros}`;
     }

@@ -15,6 +15,7 @@
 import { MillraceError } from '../base/errors.ts';
 import type { QueryContext } from '../binlog/query-event.ts';
 import { type Collations, collationNames } from './collations.ts';
+import { asciiLiteral } from './sql-literal.ts';
 
 /** OPTION_* bits of Q_FLAGS2_CODE that travel (sql/query_options.h, MariaDB sql_priv.h). */
 const OPTION_AUTO_IS_NULL = 1 << 14;
@@ -31,7 +32,7 @@ const SQL_MODES_GONE_IN_8 = (0x3ffn << 8n) | (1n << 28n);
 const TIME_ZONE = /^[A-Za-z0-9_+\-:/]{1,64}$/;
 
 const CLIENT = 'character_set_client';
-const ROWS_CHARSET = 'binary';
+const ROWS_CHARSET = 'latin1';
 
 export interface ContextTarget {
   readonly flavour: 'mysql' | 'mariadb';
@@ -82,8 +83,9 @@ export class SessionContext {
 
   /**
    * What makes the session read BINLOG statements fast; null: it does already. In a multi-byte character set the server's lexer looks at
-   * every byte of a literal as the possible beginning of a character, and converts it then: of a row of 1 MiB that takes as
-   * long as to insert it. What is sent beside rows is ASCII.
+   * every byte of a literal as the possible beginning of a character: of a row of 1 MiB that takes as long as to insert it.
+   * What is sent beside rows is ASCII. Not `binary`: literals of progress would be taken for whatever collation_connection says
+   * an earlier statement was written in, unconverted.
    */
   rowsStatement(): string | null {
     if (this.#known.get(CLIENT) === ROWS_CHARSET) return null;
@@ -133,7 +135,7 @@ export class SessionContext {
       put('collation_connection', String(context.charset.connection));
       put('collation_server', String(context.charset.server));
     } else {
-      put(CLIENT, 'DEFAULT');
+      for (const name of [CLIENT, 'collation_connection', 'collation_server']) put(name, 'DEFAULT');
     }
     if (context.timeZone !== null) put('time_zone', timeZoneLiteral(context.timeZone));
     put('lc_time_names', String(context.lcTimeNames ?? 0));
@@ -171,7 +173,7 @@ function characterSetCollations({ mariadbCollations }: QueryContext, collations:
     const of = 'the character_set_collations of a statement';
     return `${collationNames(collations, charset, of).charset}=${collationNames(collations, collation, of).collation}`;
   });
-  return `'${pairs.join(',')}'`;
+  return asciiLiteral(pairs.join(','));
 }
 
 function timestampLiteral(origin: StatementOrigin): string {
@@ -186,7 +188,7 @@ function timeZoneLiteral(zone: string): string {
       `a statement carries the time zone '${zone.slice(0, 70)}', which is no zone name`,
     );
   }
-  return `'${zone}'`;
+  return asciiLiteral(zone);
 }
 
 /** A backtick-quoted identifier; NUL cannot be part of one. */

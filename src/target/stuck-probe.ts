@@ -11,7 +11,7 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import type { Row, WireConnection } from '../wire/connection.ts';
-import { hexLiteral } from './table-progress.ts';
+import { hexLiteral } from './sql-literal.ts';
 
 /** The session that ours waits for. */
 export interface BlockingSession {

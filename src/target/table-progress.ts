@@ -27,6 +27,7 @@ import {
 } from '../binlog/position-set.ts';
 import type { WireConnection } from '../wire/connection.ts';
 import type { Executed, Progress } from './progress.ts';
+import { asciiLiteral, hexLiteral } from './sql-literal.ts';
 import { parseTransactionId } from './transaction-id.ts';
 
 export const PROGRESS_SCHEMA = [
@@ -74,12 +75,6 @@ export interface TableProgressOptions {
   readonly owner: string;
   /** Where a target without a row begins: what it is said to hold already. */
   readonly startAt: PositionSet | null;
-}
-
-/** A byte string as SQL, whatever the session's charset, quotes and escapes are. */
-export function hexLiteral(text: string | Buffer): string {
-  const hex = Buffer.from(text as string).toString('hex');
-  return hex === '' ? "''" : `x'${hex}'`;
 }
 
 export class TableProgress implements Progress {
@@ -226,13 +221,13 @@ export class TableProgress implements Progress {
     assert(last !== undefined, 'something is recorded');
     if (last.kind === 'position') {
       // One after the other: the base itself is the position.
-      return `UPDATE millrace.progress SET executed='${checked(transactionIdText(last))}' WHERE ${where} AND worker=0`;
+      return `UPDATE millrace.progress SET executed=${asciiLiteral(checked(transactionIdText(last)))} WHERE ${where} AND worker=0`;
     }
     const list = this.#above[worker] ?? [];
     const kept = list.filter((done) => !this.#base.has(done));
     this.#above[worker] = kept;
     const text = idsText([...kept, ...ids]);
-    return `UPDATE millrace.progress SET executed='${text}' WHERE ${where} AND worker=${worker}`;
+    return `UPDATE millrace.progress SET executed=${asciiLiteral(text)} WHERE ${where} AND worker=${worker}`;
   }
 
   guard(): string {

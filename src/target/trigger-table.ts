@@ -2,7 +2,7 @@
  * Which table a trigger of the target belongs to: DROP TRIGGER does not say.
  */
 import type { WireConnection } from '../wire/connection.ts';
-import { hexLiteral } from './table-progress.ts';
+import { hexLiteral } from './sql-literal.ts';
 
 /** Null: there is no such trigger, or none that the account may see. */
 export async function readTriggerTable(

@@ -225,6 +225,25 @@ describe('statements of MySQL 9.7 on MySQL 9.7, with progress gtid and with prog
     await pair.replay(['charsets']);
   });
 
+  test('clients whose literals are in a wide character set, rows behind their statements', async () => {
+    await pair.run([
+      'CREATE DATABASE wide CHARACTER SET utf8mb4',
+      'USE wide',
+      'SET NAMES utf8mb4',
+      "SET time_zone = '+02:00'",
+      'SET collation_connection = utf16_general_ci',
+      "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(20) DEFAULT 'né')",
+      "INSERT INTO t (v) VALUES ('grün')",
+      'SET SESSION binlog_format = STATEMENT',
+      "INSERT INTO t (v) VALUES (CONCAT('ü', 'ber'))",
+      'SET SESSION binlog_format = ROW',
+      "INSERT INTO t (v) VALUES ('später')",
+      "ALTER TABLE t COMMENT 'groß'",
+      "UPDATE t SET v = CONCAT(v, '!')",
+    ]);
+    await pair.replay(['wide']);
+  });
+
   test('unusual names of databases, tables and columns', async () => {
     await pair.run([
       'CREATE DATABASE `a``b "c\'d`',

@@ -49,10 +49,10 @@ describe('the character set of a session', () => {
 
   test('is changed for rows once, and again after a statement that had its own', () => {
     const context = begun();
-    expect(context.rowsStatement()).toBe('SET @@session.character_set_client=binary');
+    expect(context.rowsStatement()).toBe('SET @@session.character_set_client=latin1');
     expect(context.rowsStatement()).toBeNull();
     expect(set(context, SJIS)).toContain('@@session.character_set_client=13');
-    expect(context.rowsStatement()).toBe('SET @@session.character_set_client=binary');
+    expect(context.rowsStatement()).toBe('SET @@session.character_set_client=latin1');
     expect(set(context, SJIS)).toContain('@@session.character_set_client=13');
   });
 
