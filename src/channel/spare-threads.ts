@@ -9,8 +9,9 @@
  * A spare that failed is none: the thread that is made instead says why. Nobody waits for a spare, and none keeps the process alive.
  * Thread: main.
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { newSpareCell, type SpareCell, spareData, tellSpare } from '../base/thread-options.ts';
+import { newThread } from './new-thread.ts';
 
 interface Spare {
   readonly worker: Worker;
@@ -56,7 +57,7 @@ export class SpareThreads {
     const cell = newSpareCell();
     let worker: Worker;
     try {
-      worker = new Worker(new URL(href), { workerData: spareData(cell), name: 'spare' });
+      worker = newThread(new URL(href), spareData(cell), 'spare');
     } catch {
       return;
     }

@@ -4,9 +4,10 @@
  * `onEnded` comes exactly once, after the thread is gone and after its last report. A thread that says `stopped` and
  * lingers is ended; one that goes without a word has died, which is a fault of ours (INTERNAL).
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { type PlainError, toPlain } from '../base/errors.ts';
 import { ThreadPort } from '../base/thread-port.ts';
+import { newThread } from './new-thread.ts';
 import type { SpareThreads } from './spare-threads.ts';
 
 type AnyCommand = { readonly type: string };
@@ -48,7 +49,7 @@ export class ThreadHost<Command extends AnyCommand, Report extends { readonly ty
   constructor(options: ThreadHostOptions<Report>) {
     this.#name = options.name;
     const { entry, workerData, name } = options;
-    this.#worker = options.spares?.take(entry, workerData) ?? new Worker(entry, { workerData, name });
+    this.#worker = options.spares?.take(entry, workerData) ?? newThread(entry, workerData, name);
     this.#port = new ThreadPort(this.#worker);
     this.#port.onMessage((report) => {
       if (isStatusAnswer<Status>(report)) {
