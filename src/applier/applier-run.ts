@@ -49,7 +49,7 @@ import { TransactionAssembler } from './transaction-assembler.ts';
 import { WorkBell } from './work-bell.ts';
 import { crewOf } from './worker-sessions.ts';
 
-/** A worker's share of what is queued and in flight: some of its sessions' statements of 1 MiB. */
+/** Of transactions queued and in flight, for each worker. */
 const QUEUE_BYTES_EACH = 1024 * 1024;
 const QUEUE_BYTES_MIN = 8 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;

@@ -85,7 +85,6 @@ export class ApplyScheduler<T extends Schedulable> {
   /** In flight, and at some time beside another one. */
   readonly #beside = new Set<T>();
   #bytes = 0;
-  #bytesInFlight = 0;
   #inWindow = 0;
 
   constructor(limits: SchedulerLimits) {
@@ -123,7 +122,6 @@ export class ApplyScheduler<T extends Schedulable> {
     this.#next += 1;
     this.#inWindow += 1;
     this.#inFlight.add(head);
-    this.#bytesInFlight += head.bytes;
     if (this.#inFlight.size > 1) for (const running of this.#inFlight) this.#beside.add(running);
     return head;
   }
@@ -145,10 +143,13 @@ export class ApplyScheduler<T extends Schedulable> {
         return Number.POSITIVE_INFINITY;
       case 'window': {
         const queued = this.#pending.length - this.#next;
+        if (queued >= 2 * this.#limits.workers || this.#inWindow > 1) return this.#limits.windowMax;
         // Of large transactions the queue holds few.
-        const queuedBytes = this.#bytes - this.#bytesInFlight;
-        const behind = queued >= 2 * this.#limits.workers || queuedBytes >= this.#limits.bytesMax / 2;
-        return behind || this.#inWindow > 1 ? this.#limits.windowMax : 1;
+        let bytes = 0;
+        for (let place = this.#next; place < this.#pending.length; place++) {
+          bytes += this.#pending.at(place)!.bytes;
+        }
+        return bytes >= this.#limits.bytesMax / 2 ? this.#limits.windowMax : 1;
       }
     }
   }
@@ -156,7 +157,6 @@ export class ApplyScheduler<T extends Schedulable> {
   /** `transaction` is committed on the target (or was found there). */
   committed(transaction: T): void {
     assert(this.#inFlight.delete(transaction), 'only a dispatched transaction commits');
-    this.#bytesInFlight -= transaction.bytes;
     this.#beside.delete(transaction);
     const waiting = this.#alone.indexOf(transaction);
     if (waiting >= 0) this.#alone.splice(waiting, 1);
@@ -172,7 +172,6 @@ export class ApplyScheduler<T extends Schedulable> {
   /** `transaction` was rolled back and is not tried again: the applier stops, and nothing is dispatched any more. */
   givenUp(transaction: T): void {
     assert(this.#inFlight.delete(transaction), 'only a dispatched transaction is given up');
-    this.#bytesInFlight -= transaction.bytes;
     this.#beside.delete(transaction);
     const waiting = this.#alone.indexOf(transaction);
     if (waiting >= 0) this.#alone.splice(waiting, 1);
