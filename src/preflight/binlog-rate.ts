@@ -11,6 +11,7 @@ import { openConnection } from '../wire/connection.ts';
 import { binlogDump } from '../wire/dump-commands.ts';
 import type { EndpointOptions } from '../wire/endpoint.ts';
 import { PacketReader } from '../wire/packet-framing.ts';
+import { receiveBytes } from '../wire/socket-bytes.ts';
 import type { ProbeLimits } from './probe-session.ts';
 
 export interface BinaryLog {
@@ -75,7 +76,7 @@ async function timeOfFirstEvent(
           resolve(time);
         };
         const packets = new FirstEvent(done);
-        socket.on('data', (chunk: Buffer) => packets.push(chunk));
+        receiveBytes(socket, (buf, end) => packets.push(buf, end));
         socket.on('close', () => done(null));
         socket.resume();
         const serverId = SERVER_ID_FIRST + randomInt(0x7fff_fffe);
@@ -105,8 +106,8 @@ class FirstEvent {
     });
   }
 
-  push(chunk: Buffer): void {
-    if (!this.#over) this.#reader.push(chunk);
+  push(buf: Buffer, end: number): void {
+    if (!this.#over) this.#reader.push(buf, end);
   }
 
   #piece(buf: Buffer, start: number, end: number, first: boolean, last: boolean): void {

@@ -19,6 +19,7 @@ import type { RelayLogWriter } from '../relay/relay-log-writer.ts';
 import type { Arrival } from '../relay/source-clock.ts';
 import { semiSyncAck } from '../wire/dump-commands.ts';
 import { PacketReader } from '../wire/packet-framing.ts';
+import { receiveBytes } from '../wire/socket-bytes.ts';
 import { connectionLost } from '../wire/wire-error.ts';
 import { EventIntake, type SourceMark } from './event-intake.ts';
 import type { ReadySource } from './source-handshake.ts';
@@ -154,7 +155,7 @@ export class DumpStream {
         if (error === null) resolve();
         else reject(error);
       };
-      socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+      receiveBytes(socket, (buf, end) => this.#onData(buf, end));
       socket.on('error', (error) => this.#fail(connectionLost(peer, error.message, error)));
       socket.on('end', () => this.#fail(connectionLost(peer, 'the source closed it')));
       socket.on('close', () => this.#fail(connectionLost(peer, 'it was closed')));
@@ -183,15 +184,15 @@ export class DumpStream {
     this.#finish?.(error);
   }
 
-  #onData(chunk: Buffer): void {
+  #onData(buf: Buffer, end: number): void {
     if (this.#finish === null) return;
     const { clock, writer } = this.#options;
     this.#lastByteMs = clock.monotonicMs();
     this.#silentLooks = 0;
     this.#contactWallMs = clock.wallMs();
-    this.#bytes += chunk.length;
+    this.#bytes += end;
     try {
-      this.#packets.push(chunk);
+      this.#packets.push(buf, end);
       writer.publish();
       this.unsynced.published(this.#intake.transactions, this.#lastByteMs);
       if (this.#intake.caughtUp) this.#provenMs = this.#lastByteMs;

@@ -45,6 +45,8 @@ export interface ReaderRim {
   readonly policy: ReaderPolicy;
 }
 
+/** Of a dump: what the source sends at once comes in at once, and is written at once. */
+const READ_BUFFER_LENGTH = 1024 * 1024;
 /** A handshake statement that takes longer has lost its connection. */
 const STATEMENT_TIMEOUT_MS = 30_000;
 /** Closing must not wait for a disk that hangs: after kill -9 the relay log is just as good. */
@@ -306,6 +308,7 @@ export class Reader {
       purpose: 'the source',
       signal,
       queryTimeoutMs: STATEMENT_TIMEOUT_MS,
+      readBufferLength: READ_BUFFER_LENGTH,
     });
     try {
       const mark = this.#time.mark();

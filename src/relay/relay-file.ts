@@ -3,7 +3,7 @@
  * writer's business (relay-log-writer.ts).
  *
  * Invariants
- *  - Bytes are appended through a buffer; what does not fit goes to the file at once, what is longer than the buffer past it.
+ *  - Bytes are appended through a buffer; what does not fit goes to the file at once, what is long past it.
  *  - A new file is durable with its header, and its name in the directory, before `create` returns.
  *  - All other bytes are on disk before IN_USE goes: a file without that flag was whole once.
  *  - Marks are made while the file grows, each when a sync has covered it. A file that recovery hands over does not grow.
@@ -33,6 +33,9 @@ export interface WritableFile {
   readonly end: number;
   readonly transactions: number;
 }
+
+/** From here on a copy into the buffer costs more than a write of its own. */
+const LONG = 64 * 1024;
 
 export class RelayFile {
   readonly number: number;
@@ -119,9 +122,12 @@ export class RelayFile {
 
   append(buf: Buffer, start: number, end: number): void {
     const length = end - start;
-    if (length > this.#buffer.length - this.#fill) {
-      this.#appendPastBuffer(buf, start, end);
-      return;
+    if (length > this.#buffer.length - this.#fill || length >= LONG) {
+      this.flush();
+      if (length >= LONG || length > this.#buffer.length) {
+        this.#write(buf, start, end);
+        return;
+      }
     }
     buf.copy(this.#buffer, this.#fill, start, end);
     this.#fill += length;
@@ -195,12 +201,6 @@ export class RelayFile {
     // Its file may be removed from now on: no marks are to be left behind.
     this.#marks = null;
     if (this.#syncs === 0) closeSync(this.#fd);
-  }
-
-  #appendPastBuffer(buf: Buffer, start: number, end: number): void {
-    this.flush();
-    if (end - start <= this.#buffer.length) this.append(buf, start, end);
-    else this.#write(buf, start, end);
   }
 
   #write(buf: Buffer, start: number, end: number): void {

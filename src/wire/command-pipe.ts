@@ -25,6 +25,7 @@ import type net from 'node:net';
 import { MillraceError } from '../base/errors.ts';
 import { ByteDecoder } from '../binlog/byte-decoder.ts';
 import { PacketReader, PayloadFramer, packetCount } from './packet-framing.ts';
+import { receiveBytes } from './socket-bytes.ts';
 import { connectionLost, decodeErrorPacket, type Peer, peerName, type ServerError } from './wire-error.ts';
 
 export interface OkReply {
@@ -97,7 +98,7 @@ export class CommandPipe {
     this.#socket = socket;
     this.peer = peer;
     this.#reader = new PacketReader(this);
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    receiveBytes(socket, (buf, end) => this.#onData(buf, end));
     socket.on('error', (error: Error) => this.#fail(connectionLost(peer, error.message, error)));
     socket.on('end', () => this.#fail(connectionLost(peer, 'the server closed it')));
     socket.on('close', () => this.#fail(connectionLost(peer, 'it was closed')));
@@ -266,10 +267,10 @@ export class CommandPipe {
     }
   }
 
-  #onData(chunk: Buffer): void {
+  #onData(buf: Buffer, end: number): void {
     if (this.#lost !== null) return;
     try {
-      this.#reader.push(chunk);
+      this.#reader.push(buf, end);
     } catch (error) {
       this.#fail(error instanceof MillraceError ? error : connectionLost(this.peer, String(error), error));
     }

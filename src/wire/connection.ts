@@ -15,6 +15,7 @@ import { TLSSocket } from 'node:tls';
 import mysql, { type ConnectionOptions, type SslOptions } from 'mysql2';
 import { MillraceError } from '../base/errors.ts';
 import type { EndpointOptions } from './endpoint.ts';
+import { connectWithBuffer } from './socket-bytes.ts';
 import { connectionLost, decodeErrorPacket, driverError, type Peer } from './wire-error.ts';
 
 /** A row by column name; every value as the server's text, NULL as null. Numbers and GTID sets stay exact. */
@@ -31,6 +32,8 @@ export interface OpenOptions {
   readonly flags?: readonly string[];
   /** A statement that takes longer loses the connection; default: none. */
   readonly queryTimeoutMs?: number | undefined;
+  /** What comes in at once, without TLS; default: 16 KiB. */
+  readonly readBufferLength?: number;
 }
 
 /** What TLS has come to. */
@@ -56,7 +59,10 @@ export interface WireConnection {
   query(sql: string, doing?: string): Promise<Row[]>;
   /** Sends one framed command packet whose answer is OK or an error. @throws as `query`. */
   command(packet: Buffer, doing: string): Promise<void>;
-  /** The authenticated socket, idle and paused (resume it), without listeners but Node's own and an error guard. */
+  /**
+   * The authenticated socket, idle and paused (resume it), without listeners but Node's own and an error guard. Its bytes are
+   * had by `receiveBytes` (socket-bytes.ts).
+   */
   takeSocket(): net.Socket;
   /** Ends the connection politely; safe at any time, also after takeSocket (then it does nothing). */
   close(): void;
@@ -99,6 +105,7 @@ type Listeners = ReadonlyArray<readonly [event: string | symbol, listener: Liste
 
 const CLIENT_FLAGS = ['-LOCAL_FILES', '-IGNORE_SPACE', '-ODBC', '-CLIENT_QUERY_ATTRIBUTES', '-SESSION_TRACK'];
 const KEEP_ALIVE_MS = 30_000;
+const DEFAULT_READ_BUFFER_LENGTH = 16 * 1024;
 const MARIADB_VERSION_PREFIX = '5.5.5-';
 
 /**
@@ -136,7 +143,7 @@ async function open(
   encrypted: boolean,
 ): Promise<WireConnection> {
   const deadline = performance.now() + endpoint.connectTimeoutMs;
-  const socket = await connectTcp(endpoint, options.signal);
+  const socket = await connectTcp(endpoint, options, encrypted);
   const before = listenersOf(socket);
   if (encrypted) refuseBytesBeforeTls(socket);
   const driver = mysql.createConnection(
@@ -200,13 +207,17 @@ function driverOptions(
   } as ConnectionOptions;
 }
 
-function connectTcp(endpoint: EndpointOptions, signal: AbortSignal | undefined): Promise<net.Socket> {
+function connectTcp(endpoint: EndpointOptions, options: OpenOptions, encrypted: boolean): Promise<net.Socket> {
+  const { signal, readBufferLength = DEFAULT_READ_BUFFER_LENGTH } = options;
+  const to = { host: endpoint.host, port: endpoint.port };
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(abortError());
       return;
     }
-    const socket = net.connect({ host: endpoint.host, port: endpoint.port, noDelay: true });
+    const socket = encrypted
+      ? net.connect({ ...to, noDelay: true })
+      : connectWithBuffer(to, readBufferLength);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     const finish = (error: unknown): void => {
       clearTimeout(timer);

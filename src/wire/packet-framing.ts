@@ -42,8 +42,7 @@ export class PacketReader {
   }
 
   /** Whatever the sink throws passes through; the reader must not be used afterwards. */
-  push(chunk: Buffer): void {
-    const end = chunk.length;
+  push(chunk: Buffer, end = chunk.length): void {
     let pos = 0;
     while (pos < end) {
       if (this.#bodyRemaining === 0) {
