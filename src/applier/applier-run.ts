@@ -53,7 +53,7 @@ import { crewOf } from './worker-sessions.ts';
 const QUEUE_BYTES_EACH = 1024 * 1024;
 const QUEUE_BYTES_MIN = 8 * 1024 * 1024;
 const QUEUE_TRANSACTIONS = 1024;
-const WINDOW_MAX = 256;
+const WINDOW_MAX = 1024;
 const PING_MS = 30_000;
 
 export interface RunListener {

@@ -52,6 +52,8 @@ export class MergedRows {
   readonly #options: BinlogStatementOptions;
   readonly #scratch: Scratch;
   #length = 0;
+  /** Closed ones, of the statement. */
+  #segments = 0;
   /** Of the segment: maps by table id. */
   readonly #maps = new Map<number, Buffer>();
   readonly #tables = new Set<string>();
@@ -69,6 +71,11 @@ export class MergedRows {
   constructor(options: BinlogStatementOptions) {
     this.#options = options;
     [this.#scratch, this.#segmentScratch] = options.scratch;
+  }
+
+  /** Of what is gathered: how many the server takes for statements. */
+  get segments(): number {
+    return this.#segments + (this.#last < 0 ? 0 : 1);
   }
 
   get isEmpty(): boolean {
@@ -127,6 +134,7 @@ export class MergedRows {
     this.#closeSegment();
     const base64 = Buffer.from(this.#scratch.buf.toString('base64', 0, this.#length), 'latin1');
     this.#length = 0;
+    this.#segments = 0;
     this.#scratch.trim(4 * this.#options.bytesMax);
     return [BINLOG_PREFIX, base64, BINLOG_SUFFIX];
   }
@@ -166,6 +174,7 @@ export class MergedRows {
 
   #closeSegment(): void {
     if (this.#last < 0) return;
+    this.#segments += 1;
     this.#segmentScratch.buf.writeUInt16LE(this.#flags | STMT_END, this.#last + ROWS_FLAGS_OFFSET);
     const need = this.#length + this.#mapBytes + this.#segmentLength;
     const into = this.#scratch.reserve(this.#length, need);

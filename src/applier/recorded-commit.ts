@@ -69,6 +69,27 @@ export async function commitRecorded(
   throw applyError(last, doing, facts);
 }
 
+/**
+ * With GTIDs: a transaction whose rows are one statement, the last of `statements`, needs no COMMIT: the session commits by itself. Where
+ * the target had all rows as they were to be, or keeps none, the server does not, and the GTID waits for a COMMIT: a reply tells.
+ */
+export async function commitOneStatement(
+  around: CommitSurroundings,
+  statements: readonly (string | Statement)[],
+  doing: string,
+): Promise<void> {
+  const { session, facts, context } = around;
+  if (!session.tellsGtids || lengthOf(statements) + PACKET_MARGIN > context.facts.maxAllowedPacket) {
+    return commitRecorded(around, statements, doing);
+  }
+  const waits = around.turn();
+  if (waits !== null) return commitRecorded({ ...around, turn: () => waits }, statements, doing);
+  const last = (await session.runCommitting(statements)).at(-1);
+  if (last === undefined) return;
+  if (!last.ok) throw applyError(last, doing, facts);
+  if (!last.committedGtid) await session.execute(['COMMIT'], 'COMMIT', facts);
+}
+
 async function runTogether(
   session: ApplySession,
   statements: readonly (string | Statement)[],

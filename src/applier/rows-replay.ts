@@ -43,6 +43,8 @@ export class RowsReplay {
   readonly #verdicts = new Map<number, TableVerdict>();
   /** Table of the last rows event: for error texts. */
   #table: TableMap | null = null;
+  /** Something was given away already. */
+  #taken = false;
   rowsApplied = 0;
   rowsLeftOut = 0;
 
@@ -130,9 +132,16 @@ export class RowsReplay {
     return countRows(table, buf, start + EVENT_HEADER_LENGTH, end, type, fde.postHeaderLengths);
   }
 
+  /** All rows so far are gathered, and are one statement for the server. */
+  get isOneStatement(): boolean {
+    return !this.#taken && this.#statement instanceof MergedRows && this.#statement.segments === 1;
+  }
+
   /** Null: nothing is gathered. */
   take(): StatementPieces | null {
-    return this.#statement.isEmpty ? null : this.#statement.take();
+    if (this.#statement.isEmpty) return null;
+    this.#taken = true;
+    return this.#statement.take();
   }
 
   /** A whole BINLOG statement around one oversized event; what was gathered must have been taken. */

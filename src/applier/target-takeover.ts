@@ -19,7 +19,7 @@ import {
 import { takeLease } from '../target/target-lease.ts';
 import { openConnection, type WireConnection } from '../wire/connection.ts';
 import type { ApplierOptions } from './applier-messages.ts';
-import { SESSIONS_EACH_MAX } from './worker-sessions.ts';
+import { crewOf } from './worker-sessions.ts';
 
 /** Idle sessions are pinged well within this. */
 const WAIT_TIMEOUT_SECONDS = 180;
@@ -70,10 +70,11 @@ async function openTable(
   facts: TargetFacts,
   log: Logger,
 ) {
-  const { channel, workers, owner } = options;
+  const { channel, owner } = options;
   const startAt = options.startAt === null ? null : parsePositionSet(kind, options.startAt);
   // Each of their sessions has a row of its own.
-  const rows = workers * SESSIONS_EACH_MAX;
+  const { workers, sessionsEach } = crewOf(options, kind);
+  const rows = workers * sessionsEach;
   const progress = new TableProgress(control, { channel, kind, workers: rows, owner, startAt });
   await progress.createTables();
   // The rows are locked and the epoch is raised first: nobody can write an intent or a branch after we have looked.

@@ -35,11 +35,11 @@ import { BranchStart } from './branch-start.ts';
 import type { FilterCounters } from './filter-counters.ts';
 import { isLeftOut } from './left-out-branch.ts';
 import type { PreparedPlace } from './prepared-branches.ts';
-import { type CommitSurroundings, commitRecorded } from './recorded-commit.ts';
+import { type CommitSurroundings, commitOneStatement, commitRecorded } from './recorded-commit.ts';
 import type { ReplayContext } from './replay-context.ts';
 import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
-import type { EventView, Transaction } from './transaction.ts';
+import { type EventView, isOfRowsAlone, type Transaction } from './transaction.ts';
 import { intvarStatement, randStatement, userVariableStatement } from './user-variable.ts';
 import { forgetBranchStatement, xidLiteral, xidOfStatement } from './xa-branch.ts';
 
@@ -82,7 +82,7 @@ export class TransactionReplay {
     this.facts = transactionFacts(members);
     const ids = members.map(({ id }) => id);
     this.around = { context, session, tx, ids, facts: this.facts, turn };
-    this.#rows = new RowsReplay(context, rows, this.facts, members.length > 1);
+    this.#rows = new RowsReplay(context, rows, this.facts, members.length > 1 || isOfRowsAlone(tx));
     this.#fde = tx.fde;
     this.#statements = new StatementReplay(context, session, tx, this.facts);
   }
@@ -296,9 +296,12 @@ export class TransactionReplay {
   /** Everything that is left goes out in one packet with COMMIT at its end: it is not run when something before it fails. */
   async #commit(): Promise<void> {
     this.#begin();
+    const after = this.#statements.beforeCommit();
+    const one = this.#context.progress.kind === 'gtid' && after.length === 0 && this.#rows.isOneStatement;
     this.#takeRows();
-    this.#batch.push(...this.#statements.beforeCommit());
-    await commitRecorded(this.around, this.#takeBatch(), this.#rows.description);
+    this.#batch.push(...after);
+    const commit = one ? commitOneStatement : commitRecorded;
+    await commit(this.around, this.#takeBatch(), this.#rows.description);
   }
 
   #takeBatch(): (string | Statement)[] {

@@ -62,3 +62,8 @@ export interface EventView {
    */
   readonly oversized: { readonly length: number; pieces(): Iterable<Buffer> } | null;
 }
+
+/** Nothing but row events, in memory: for the target they can be one statement. */
+export function isOfRowsAlone({ ending, events, conflicts }: Transaction): boolean {
+  return ending === 'xid' && events !== null && conflicts.by !== 'barrier';
+}

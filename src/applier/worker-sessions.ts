@@ -1,11 +1,14 @@
 /**
  * How many workers apply to a target, and how many sessions each has there. Most of a transaction's time is its COMMIT, which waits for the disk and for
- * those that commit with it; meanwhile the worker goes on in another session.
+ * those that commit with it; meanwhile the worker goes on in another session. The more that commit together, the fewer syncs a
+ * transaction costs the target.
  */
 import type { PositionKind } from '../binlog/position-set.ts';
 import type { ApplierOptions } from './applier-messages.ts';
 
-export const SESSIONS_EACH_MAX = 2;
+const SESSIONS_EACH_MAX = 4;
+/** More only where there are more workers, each with one. */
+const SESSIONS_MAX = 32;
 
 export interface Crew {
   readonly workers: number;
@@ -21,5 +24,9 @@ export function crewOf(
   kind: PositionKind | null,
 ): Crew {
   const workers = kind === 'position' ? 1 : options.workers;
-  return { workers, sessionsEach: workers === 1 || options.commitOrder === 'source' ? 1 : SESSIONS_EACH_MAX };
+  if (workers === 1 || options.commitOrder === 'source') return { workers, sessionsEach: 1 };
+  return {
+    workers,
+    sessionsEach: Math.max(1, Math.min(SESSIONS_EACH_MAX, Math.floor(SESSIONS_MAX / workers))),
+  };
 }

@@ -268,12 +268,22 @@ function checkLease(found: Findings, { channel, target }: TargetFactsOf): void {
   );
 }
 
-function checkConnections(found: Findings, { config, target, channel, kind }: TargetFactsOf): void {
+/** How many may be configured for so many sessions; at least one. */
+function mostWorkers({ config, kind }: TargetFactsOf, sessions: number): number {
+  for (let workers = config.workers; workers > 1; workers--) {
+    const crew = crewOf({ ...config, workers }, kind);
+    if (crew.workers * crew.sessionsEach <= sessions) return workers;
+  }
+  return 1;
+}
+
+function checkConnections(found: Findings, facts: TargetFactsOf): void {
+  const { config, target, channel, kind } = facts;
   const { workers, sessionsEach } = crewOf(config, kind);
   const needed = workers * sessionsEach + SESSIONS_BESIDES_WORKERS;
   const { maxUserConnections, threadsConnected, variables } = target;
   if (maxUserConnections > 0 && maxUserConnections < needed) {
-    const fits = Math.max(1, Math.floor((maxUserConnections - SESSIONS_BESIDES_WORKERS) / sessionsEach));
+    const fits = mostWorkers(facts, maxUserConnections - SESSIONS_BESIDES_WORKERS);
     found.error(
       'connections',
       'CONNECTION_LOST',

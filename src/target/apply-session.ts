@@ -28,14 +28,19 @@ const PACKET_TIMEOUT_SECONDS = 600;
 export class ApplySession {
   readonly threadId: number;
   readonly context: SessionContext;
+  /** A reply tells whether its statement has committed under a GTID: what `runCommitting` needs. */
+  readonly tellsGtids: boolean;
   readonly #pipe: CommandPipe;
   readonly #facts: TargetFacts;
   #formatDescription: Buffer | null = null;
+  /** Of the session: a statement commits by itself. */
+  #autocommit = false;
 
-  private constructor(pipe: CommandPipe, threadId: number, facts: TargetFacts) {
+  private constructor(pipe: CommandPipe, threadId: number, facts: TargetFacts, tellsGtids: boolean) {
     this.#pipe = pipe;
     this.threadId = threadId;
     this.#facts = facts;
+    this.tellsGtids = tellsGtids;
     this.context = new SessionContext(facts, facts.restricted);
   }
 
@@ -44,13 +49,15 @@ export class ApplySession {
     facts: TargetFacts,
     signal: AbortSignal,
   ): Promise<ApplySession> {
-    const connection = await openConnection(endpoint, { purpose: 'the target', signal });
-    const threadId = connection.threadId;
-    const session = new ApplySession(
-      new CommandPipe(connection.takeSocket(), connection.peer),
-      threadId,
-      facts,
-    );
+    const byGtid = facts.flavour === 'mysql' && facts.gtidMode === 'ON';
+    const connection = await openConnection(endpoint, {
+      purpose: 'the target',
+      signal,
+      tracksSession: byGtid,
+    });
+    const { threadId, peer, tracksSession } = connection;
+    const pipe = new CommandPipe(connection.takeSocket(), peer, tracksSession);
+    const session = new ApplySession(pipe, threadId, facts, tracksSession);
     const setup = [
       'SET autocommit=0',
       'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
@@ -59,6 +66,11 @@ export class ApplySession {
     ];
     if (facts.binlogFormat === 'STATEMENT') setup.push('SET SESSION binlog_format=ROW');
     if (facts.invisiblePrimaryKeys) setup.push('SET SESSION sql_generate_invisible_primary_key=OFF');
+    if (tracksSession) {
+      setup.push(
+        "SET SESSION session_track_gtids=OWN_GTID, session_track_schema=OFF, session_track_system_variables=''",
+      );
+    }
     try {
       await session.execute(setup, 'the settings of an apply session');
     } catch (error) {
@@ -82,18 +94,44 @@ export class ApplySession {
   }
 
   /** Sends all, waits for all. An error reply is a value. @throws CONNECTION_LOST, PROTOCOL */
-  run(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+  async run(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+    if (this.#autocommit) await this.#setAutocommitOff();
     return this.#pipe.run(statements.map((each) => (typeof each === 'string' ? Buffer.from(each) : each)));
   }
 
   /** In one packet: what stands behind a failed statement does not run. Only statements of our own making. */
-  runTogether(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+  async runTogether(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+    if (this.#autocommit) await this.#setAutocommitOff();
+    return this.#runTogether(statements);
+  }
+
+  /**
+   * As `runTogether` under a GTID, and the last statement, which alone may change anything, commits by itself: not when it has
+   * changed nothing (`committedGtid` of its reply), then the GTID waits for a COMMIT.
+   */
+  runCommitting(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+    if (this.#autocommit) return this.#runTogether(statements);
+    this.#autocommit = true;
+    return this.#runTogether(['SET autocommit=1', ...statements]);
+  }
+
+  async #setAutocommitOff(): Promise<void> {
+    const [reply] = await this.#pipe.run([Buffer.from('SET autocommit=0')]);
+    if (!reply?.ok) {
+      this.destroy();
+      throw this.lost;
+    }
+    this.#autocommit = false;
+  }
+
+  #runTogether(statements: readonly (string | Statement)[]): Promise<Reply[]> {
     return this.#pipe.runTogether(
       statements.map((each) => (typeof each === 'string' ? Buffer.from(each) : each)),
     );
   }
 
-  runStreaming(length: number, pieces: Iterable<Buffer>): Promise<Reply> {
+  async runStreaming(length: number, pieces: Iterable<Buffer>): Promise<Reply> {
+    if (this.#autocommit) await this.#setAutocommitOff();
     return this.#pipe.runStreaming(length, pieces);
   }
 

@@ -62,8 +62,14 @@ export class GtidProgress implements Progress {
     if (this.#facts.versionNumber >= 80001 && head.originalCommitMicros !== null) {
       statements[0] += `, @@session.original_commit_timestamp=${head.originalCommitMicros}`;
     }
-    if (this.#facts.versionNumber >= 80014 && head.originalServerVersion) {
-      statements[0] += `, @@session.original_server_version=${head.originalServerVersion}`;
+    const { originalServerVersion } = head;
+    // The server's own is what it writes when it is told none.
+    if (
+      this.#facts.versionNumber >= 80014 &&
+      originalServerVersion &&
+      originalServerVersion !== this.#facts.versionNumber
+    ) {
+      statements[0] += `, @@session.original_server_version=${originalServerVersion}`;
     }
     return statements;
   }

@@ -33,6 +33,8 @@ export interface OkReply {
   readonly affectedRows: number;
   readonly status: number;
   readonly warnings: number;
+  /** It has committed under a GTID; told only in a connection with SESSION_TRACK and session_track_gtids=OWN_GTID. */
+  readonly committedGtid: boolean;
   /** The server's remark, for instance 'Rows matched: 1  Changed: 1  Warnings: 0'; empty for result sets. */
   readonly info: string;
   /** Of a result set asked for with `query`: rows in column order; otherwise empty. */
@@ -72,12 +74,27 @@ const COLUMNS_MAX = 4096;
 /** Below this a statement's packets are joined into one write. */
 const JOIN_LENGTH_MAX = 64 * 1024;
 
+/** SERVER_SESSION_STATE_CHANGED (include/mysql_com.h). */
+const SESSION_STATE_CHANGED = 0x4000;
+/** enum_session_state_type (include/mysql_com.h). */
+const SESSION_TRACK_GTIDS = 3;
+const NOT_TRACKED = { info: '', gtid: false };
+const NOTHING = {
+  ok: true,
+  affectedRows: 0,
+  status: 0,
+  warnings: 0,
+  committedGtid: false,
+  info: '',
+} as const;
+
 type Expect = 'reply' | 'columns' | 'columns-end' | 'rows';
 
 export class CommandPipe {
   readonly peer: Peer;
   readonly #socket: net.Socket;
   readonly #reader: PacketReader;
+  readonly #tracksSession: boolean;
   readonly #pending: Pending[] = [];
   #expect: Expect = 'reply';
   #columnsLeft = 0;
@@ -94,9 +111,11 @@ export class CommandPipe {
   #lost: MillraceError | null = null;
   #onLost: (error: MillraceError) => void = () => {};
 
-  constructor(socket: net.Socket, peer: Peer) {
+  /** `tracksSession`: SESSION_TRACK is negotiated. */
+  constructor(socket: net.Socket, peer: Peer, tracksSession = false) {
     this.#socket = socket;
     this.peer = peer;
+    this.#tracksSession = tracksSession;
     this.#reader = new PacketReader(this);
     receiveBytes(socket, (buf, end) => this.#onData(buf, end));
     socket.on('error', (error: Error) => this.#fail(connectionLost(peer, error.message, error)));
@@ -326,7 +345,15 @@ export class CommandPipe {
           if (whole) eof.skip(1);
           const warnings = whole ? eof.u16() : 0;
           const status = whole ? eof.u16() : 0;
-          this.#settle({ ok: true, affectedRows: 0, status, warnings, info: '', rows: this.#rows });
+          this.#settle({
+            ok: true,
+            affectedRows: 0,
+            status,
+            warnings,
+            committedGtid: false,
+            info: '',
+            rows: this.#rows,
+          });
         } else if (this.#marker === 0xff) {
           this.#settle({ ok: false, ...decodeErrorPacket(buf, from, to) });
         } else if (this.#pending[0]?.keepRows === true) {
@@ -342,7 +369,7 @@ export class CommandPipe {
     }
     if (this.#marker === 0xfb) throw this.#protocol('the server asks for a local file');
     if (this.#isEof()) {
-      this.#settle({ ok: true, affectedRows: 0, status: 0, warnings: 0, info: '', rows: [] });
+      this.#settle({ ...NOTHING, rows: [] });
       return;
     }
     const reply = new ByteDecoder(buf, start, end, 'reply packet');
@@ -352,7 +379,9 @@ export class CommandPipe {
       skipLenencInt(reply);
       const status = reply.u16();
       const warnings = reply.u16();
-      this.#settle({ ok: true, affectedRows, status, warnings, info: reply.utf8(reply.remaining), rows: [] });
+      const said = this.#tracksSession ? readSaid(reply, status) : NOT_TRACKED;
+      const info = this.#tracksSession ? said.info : reply.utf8(reply.remaining);
+      this.#settle({ ok: true, affectedRows, status, warnings, committedGtid: said.gtid, info, rows: [] });
       return;
     }
     const columns = reply.lenencInt();
@@ -416,6 +445,22 @@ export class CommandPipe {
     for (const pending of this.#pending.splice(0)) pending.reject(error);
     this.#onLost(error);
   }
+}
+
+/**
+ * The end of an OK packet with SESSION_TRACK: the remark, and what has changed in the session, as entries of a type and data.
+ */
+function readSaid(packet: ByteDecoder, status: number): { readonly info: string; readonly gtid: boolean } {
+  const info = packet.remaining > 0 ? packet.utf8(packet.lenencInt()) : '';
+  let gtid = false;
+  if ((status & SESSION_STATE_CHANGED) !== 0 && packet.remaining > 0) {
+    packet.lenencInt();
+    while (packet.remaining > 0) {
+      if (packet.u8() === SESSION_TRACK_GTIDS) gtid = true;
+      packet.skip(packet.lenencInt());
+    }
+  }
+  return { info, gtid };
 }
 
 /** last_insert_id may use all 64 bits, so it is passed over without becoming a number. */

@@ -7,7 +7,8 @@
  * from then on mysql2 sees no byte, no error and no end (test/unit/wire/connection.test.ts holds it to that).
  *
  * Never negotiated, so that hand-made packets and replies stay simple: LOCAL_FILES, CLIENT_QUERY_ATTRIBUTES (two extra
- * bytes in COM_QUERY), SESSION_TRACK (another form of OK packets), DEPRECATE_EOF (mysql2 does not know it), compression.
+ * bytes in COM_QUERY), DEPRECATE_EOF (mysql2 does not know it), compression; and, unless it is asked for, SESSION_TRACK
+ * (another form of OK packets).
  * Any thread.
  */
 import net from 'node:net';
@@ -34,6 +35,8 @@ export interface OpenOptions {
   readonly queryTimeoutMs?: number | undefined;
   /** What comes in at once, without TLS; default: 16 KiB. */
   readonly readBufferLength?: number;
+  /** Replies may say what has changed in the session: SESSION_TRACK, where the server knows it. */
+  readonly tracksSession?: boolean;
 }
 
 /** What TLS has come to. */
@@ -49,6 +52,8 @@ export interface WireConnection {
   readonly flavour: Flavour;
   readonly threadId: number;
   readonly tls: boolean;
+  /** SESSION_TRACK is negotiated. */
+  readonly tracksSession: boolean;
   readonly peer: Peer;
   /** Null without TLS. */
   tlsSession(): TlsSession | null;
@@ -97,13 +102,17 @@ interface DriverConnection extends mysql.Connection {
   addCommand(command: DriverCommand): void;
   writePacket(packet: DriverPacket): void;
   _command?: unknown;
+  serverCapabilityFlags: number;
   _handshakePacket: { serverVersion: string } | null;
 }
 
 type Listener = (...args: unknown[]) => void;
 type Listeners = ReadonlyArray<readonly [event: string | symbol, listener: Listener]>;
 
-const CLIENT_FLAGS = ['-LOCAL_FILES', '-IGNORE_SPACE', '-ODBC', '-CLIENT_QUERY_ATTRIBUTES', '-SESSION_TRACK'];
+const CLIENT_FLAGS = ['-LOCAL_FILES', '-IGNORE_SPACE', '-ODBC', '-CLIENT_QUERY_ATTRIBUTES'];
+const WITHOUT_SESSION_TRACK = '-SESSION_TRACK';
+/** CLIENT_SESSION_TRACK (include/mysql_com.h). */
+const SESSION_TRACK = 1 << 23;
 const KEEP_ALIVE_MS = 30_000;
 const DEFAULT_READ_BUFFER_LENGTH = 16 * 1024;
 const MARIADB_VERSION_PREFIX = '5.5.5-';
@@ -198,7 +207,11 @@ function driverOptions(
     password: endpoint.password,
     stream: socket,
     connectTimeout: timeoutMs,
-    flags: [...CLIENT_FLAGS, ...(options.flags ?? [])],
+    flags: [
+      ...CLIENT_FLAGS,
+      ...(options.tracksSession === true ? [] : [WITHOUT_SESSION_TRACK]),
+      ...(options.flags ?? []),
+    ],
     connectAttributes: { program_name: 'millrace', purpose: options.purpose },
     typeCast: (field: { string(): string | null }) => field.string(),
     disableEval: true,
@@ -207,7 +220,11 @@ function driverOptions(
   } as ConnectionOptions;
 }
 
-function connectTcp(endpoint: EndpointOptions, options: OpenOptions, encrypted: boolean): Promise<net.Socket> {
+function connectTcp(
+  endpoint: EndpointOptions,
+  options: OpenOptions,
+  encrypted: boolean,
+): Promise<net.Socket> {
   const { signal, readBufferLength = DEFAULT_READ_BUFFER_LENGTH } = options;
   const to = { host: endpoint.host, port: endpoint.port };
   return new Promise((resolve, reject) => {
@@ -290,6 +307,7 @@ class DriverWireConnection implements WireConnection {
   readonly flavour: Flavour;
   readonly threadId: number;
   readonly tls: boolean;
+  readonly tracksSession: boolean;
   readonly peer: Peer;
   readonly #driver: DriverConnection;
   readonly #plain: net.Socket;
@@ -322,6 +340,8 @@ class DriverWireConnection implements WireConnection {
         : version;
     this.threadId = driver.threadId ?? 0;
     this.tls = driver.stream !== plain;
+    this.tracksSession =
+      options.tracksSession === true && (driver.serverCapabilityFlags & SESSION_TRACK) !== 0;
     driver.on('error', (error) => {
       this.#lost ??= error;
     });
