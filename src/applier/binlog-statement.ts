@@ -58,6 +58,8 @@ export class BinlogStatement {
   #lastRows = -1;
   /** Where the open row statement starts in #buf. */
   #statementStart = 0;
+  /** Of what is gathered: how many row statements are ended. */
+  #ended = 0;
 
   constructor(options: BinlogStatementOptions) {
     this.#options = options;
@@ -67,6 +69,11 @@ export class BinlogStatement {
   /** Raw bytes gathered. */
   get length(): number {
     return this.#length;
+  }
+
+  /** What is gathered is one row statement, and whole. */
+  get isOneStatement(): boolean {
+    return this.#ended === 1 && !this.#open;
   }
 
   get isEmpty(): boolean {
@@ -99,18 +106,26 @@ export class BinlogStatement {
     const at = this.#appendPlain(buf, start, end);
     this.#lastRows = at;
     const flags = this.#fixForeignKeys(at);
-    if (flags & STMT_END) this.#open = false;
+    if (flags & STMT_END) this.#end();
     return this.#length >= this.#options.bytesMax;
   }
 
   /** The event that would have ended the row statement is left out: the last one before it does, if there is any. */
   endRowStatement(): void {
     if (!this.#open) return;
-    this.#open = false;
     if (this.#lastRows >= this.#statementStart) {
+      this.#end();
       const flags = this.#scratch.buf.readUInt16LE(this.#lastRows + ROWS_FLAGS_OFFSET);
       this.#scratch.buf.writeUInt16LE(flags | STMT_END, this.#lastRows + ROWS_FLAGS_OFFSET);
-    } else this.#length = this.#statementStart;
+      return;
+    }
+    this.#open = false;
+    this.#length = this.#statementStart;
+  }
+
+  #end(): void {
+    this.#open = false;
+    this.#ended += 1;
   }
 
   #fixForeignKeys(at: number): number {
@@ -134,6 +149,7 @@ export class BinlogStatement {
     this.#length = 0;
     this.#lastRows = -1;
     this.#statementStart = 0;
+    this.#ended = 0;
     this.#scratch.trim(4 * this.#options.bytesMax);
     return [PREFIX, base64, SUFFIX];
   }

@@ -73,9 +73,9 @@ export class MergedRows {
     [this.#scratch, this.#segmentScratch] = options.scratch;
   }
 
-  /** Of what is gathered: how many the server takes for statements. */
-  get segments(): number {
-    return this.#segments + (this.#last < 0 ? 0 : 1);
+  /** What is gathered is one segment, and whole. */
+  get isOneStatement(): boolean {
+    return this.#segments === 0 && this.#last >= 0 && !this.inRowStatement;
   }
 
   get isEmpty(): boolean {

@@ -48,7 +48,7 @@ export class RowsReplay {
   rowsApplied = 0;
   rowsLeftOut = 0;
 
-  /** `merge`: rows of several transactions that commit together; none of their events is too large to be held. */
+  /** `merge`: none of the events is too large to be held. */
   constructor(
     { tableMaps, filter, facts: { maxAllowedPacket } }: ReplayContext,
     options: BinlogStatementOptions,
@@ -134,7 +134,7 @@ export class RowsReplay {
 
   /** All rows so far are gathered, and are one statement for the server. */
   get isOneStatement(): boolean {
-    return !this.#taken && this.#statement instanceof MergedRows && this.#statement.segments === 1;
+    return !this.#taken && this.#statement.isOneStatement;
   }
 
   /** Null: nothing is gathered. */

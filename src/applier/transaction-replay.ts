@@ -39,7 +39,7 @@ import { type CommitSurroundings, commitOneStatement, commitRecorded } from './r
 import type { ReplayContext } from './replay-context.ts';
 import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
-import { type EventView, isOfRowsAlone, type Transaction } from './transaction.ts';
+import { type EventView, isToBeMerged, type Transaction } from './transaction.ts';
 import { intvarStatement, randStatement, userVariableStatement } from './user-variable.ts';
 import { forgetBranchStatement, xidLiteral, xidOfStatement } from './xa-branch.ts';
 
@@ -63,6 +63,8 @@ export class TransactionReplay {
   #batch: (string | Statement)[] = [];
   #batchBytes = 0;
   #begun = false;
+  /** Nothing of it was sent: its name stands in the batch. */
+  #isWhole = false;
   #fde: FormatDescription;
   /** XA START of a branch of which nothing was kept yet, where rules may leave it empty. */
   #branch: BranchStart | null = null;
@@ -82,7 +84,7 @@ export class TransactionReplay {
     this.facts = transactionFacts(members);
     const ids = members.map(({ id }) => id);
     this.around = { context, session, tx, ids, facts: this.facts, turn };
-    this.#rows = new RowsReplay(context, rows, this.facts, members.length > 1 || isOfRowsAlone(tx));
+    this.#rows = new RowsReplay(context, rows, this.facts, members.length > 1 || isToBeMerged(tx));
     this.#fde = tx.fde;
     this.#statements = new StatementReplay(context, session, tx, this.facts);
   }
@@ -287,6 +289,7 @@ export class TransactionReplay {
     const forRows = this.#session.context.rowsStatement();
     if (forRows !== null) this.#batch.push(forRows);
     this.#batch.push(...this.#beginStatements());
+    this.#isWhole = true;
   }
 
   onXid(): Promise<void> {
@@ -297,7 +300,8 @@ export class TransactionReplay {
   async #commit(): Promise<void> {
     this.#begin();
     const after = this.#statements.beforeCommit();
-    const one = this.#context.progress.kind === 'gtid' && after.length === 0 && this.#rows.isOneStatement;
+    const byGtid = this.#context.progress.kind === 'gtid';
+    const one = byGtid && this.#isWhole && after.length === 0 && this.#rows.isOneStatement;
     this.#takeRows();
     this.#batch.push(...after);
     const commit = one ? commitOneStatement : commitRecorded;
@@ -312,6 +316,7 @@ export class TransactionReplay {
   }
 
   #flush(): Promise<OkReply[]> {
+    this.#isWhole = false;
     return this.#session.execute(this.#takeBatch(), this.#rows.description, this.facts);
   }
 

@@ -63,7 +63,10 @@ export interface EventView {
   readonly oversized: { readonly length: number; pieces(): Iterable<Buffer> } | null;
 }
 
-/** Nothing but row events, in memory: for the target they can be one statement. */
-export function isOfRowsAlone({ ending, events, conflicts }: Transaction): boolean {
-  return ending === 'xid' && events !== null && conflicts.by !== 'barrier';
+/** Above, what is gained by opening tables once is lost by moving the rows together. */
+const MERGED_BYTES_MAX = 64 * 1024;
+
+/** Nothing but row events, and so few that they are made one statement for the target (merged-rows.ts). */
+export function isToBeMerged({ ending, events, conflicts }: Transaction): boolean {
+  return ending === 'xid' && events !== null && events.length <= MERGED_BYTES_MAX && conflicts.by !== 'barrier';
 }

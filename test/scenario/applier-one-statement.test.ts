@@ -143,6 +143,35 @@ describe('a transaction that is one statement for the target', () => {
     await equal();
   });
 
+  test('and one that cannot be: a statement stands before its rows', async () => {
+    const mixed = (id: number): string[] => [
+      'BEGIN',
+      `UPDATE t SET v = ${id} WHERE id = 1`,
+      `INSERT INTO t VALUES (${id}, LENGTH(UUID()))`,
+      'COMMIT',
+    ];
+    await pair.run([
+      'USE shop',
+      "SET SESSION binlog_format = 'MIXED'",
+      ...mixed(500),
+      'BEGIN',
+      'SAVEPOINT a',
+      'INSERT INTO u VALUES (500, LENGTH(UUID()))',
+      'COMMIT',
+    ]);
+    await rig.catchUp();
+    await equal();
+    await beside.query('INSERT INTO t VALUES (501, 999)');
+    const before = await executedSet(rig.target);
+    await pair.run(['USE shop', "SET SESSION binlog_format = 'MIXED'", ...mixed(501)]);
+    expect(await rig.refusal()).toMatchObject({ code: 'APPLY_FAILED', facts: { errno: 1062 } });
+    expect(await executedSet(rig.target)).toBe(before);
+    expect(await rig.target.query('SELECT v FROM shop.t WHERE id = 1')).toEqual([{ v: 500 }]);
+    await beside.query('DELETE FROM t WHERE id = 501');
+    await rig.catchUp();
+    await equal();
+  });
+
   test('stands between statements, DDL and branches of XA in the same session', async () => {
     const actions = Array.from({ length: 6 }, (_, i) => [
       `INSERT INTO t VALUES (${1000 + i}, 0)`,
