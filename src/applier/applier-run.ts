@@ -109,10 +109,9 @@ export class ApplierRun {
     this.#published = new PublishedEnd(options.published);
     this.#due = new SourceDueClock(systemClock, () => this.#published.read());
     this.#due.learn(options.sourceClock);
-    const { workers, sessionsEach } = crewOf(options, kind);
+    const { workers } = crewOf(options, kind);
     this.#scheduler = new ApplyScheduler<ApplyUnit>({
       workers,
-      unitsEach: sessionsEach,
       commitOrder: kind === 'position' ? 'source' : options.commitOrder,
       windowMax: WINDOW_MAX,
       bytesMax: Math.max(QUEUE_BYTES_MIN, workers * QUEUE_BYTES_EACH),
@@ -293,13 +292,11 @@ export class ApplierRun {
 
   async #openWorkers(): Promise<ApplyWorkers> {
     const { endpoint, relayDir, channel, commitOrder } = this.#options;
-    const { workers, sessionsEach } = crewOf(this.#options, this.#kind);
     const crew = new ApplyWorkers({
       endpoint,
       relayDir,
       channel,
-      count: workers,
-      sessionsEach,
+      crew: crewOf(this.#options, this.#kind),
       target: this.#target!,
       published: this.#published,
       prepared: this.#prepared,
@@ -312,6 +309,10 @@ export class ApplierRun {
       standAlone: (unit) => this.#standAlone(unit),
       turn: (unit) => (commitOrder === 'source' ? this.#turns.wait(unit) : null),
       ranAlone: (unit) => this.#scheduler.ranAlone(unit),
+      onSessions: (sessions) => {
+        this.#scheduler.unitsMax = sessions;
+        this.#bell.ring();
+      },
       // A target that is gone is noticed at once, also while there is nothing to apply: no lag of 0 that is not true.
       onLost: (error) => {
         if (!this.#closing) this.#fail(error);
@@ -420,12 +421,13 @@ export class ApplierRun {
   #dispatch(workers: ApplyWorkers): void {
     for (;;) {
       const unit = this.#scheduler.takeReady();
-      if (unit === null) return;
+      if (unit === null) break;
       void workers.apply(unit).then(
         (rows) => this.#finished(unit, rows),
         (error: unknown) => this.#fail(error),
       );
     }
+    if (this.#scheduler.inFlight === this.#scheduler.unitsMax) workers.grow();
   }
 
   #finished(unit: ApplyUnit, rows: number | null): void {

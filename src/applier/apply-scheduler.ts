@@ -65,8 +65,6 @@ export interface Schedulable {
 
 export interface SchedulerLimits {
   readonly workers: number;
-  /** Units that each of them is given at a time: one is executed while another commits. */
-  readonly unitsEach: number;
   readonly commitOrder: 'source' | 'window' | 'any';
   readonly windowMax: number;
   readonly bytesMax: number;
@@ -74,6 +72,8 @@ export interface SchedulerLimits {
 }
 
 export class ApplyScheduler<T extends Schedulable> {
+  /** In flight at a time: as many as there are sessions, which may be more than workers. */
+  unitsMax: number;
   readonly #limits: SchedulerLimits;
   /** Admitted, not committed; place 0 has ordinal #firstOrdinal. A committed one is null until it can leave. */
   readonly #pending = new Fifo<T | null>();
@@ -90,6 +90,7 @@ export class ApplyScheduler<T extends Schedulable> {
   constructor(limits: SchedulerLimits) {
     assert(limits.workers >= 1, 'at least one worker');
     this.#limits = limits;
+    this.unitsMax = limits.workers;
   }
 
   get canAdmit(): boolean {
@@ -128,7 +129,7 @@ export class ApplyScheduler<T extends Schedulable> {
 
   #mayStart(head: T): boolean {
     if (this.#inFlight.size === 0) return true;
-    if (this.#inFlight.size >= this.#limits.workers * this.#limits.unitsEach) return false;
+    if (this.#inFlight.size >= this.unitsMax) return false;
     if (this.#inWindow >= this.#windowSize()) return false;
     for (const running of this.#inFlight) {
       if (mustNotOverlap(running.conflicts, head.conflicts)) return false;

@@ -1,9 +1,14 @@
 /**
- * The sessions of one life of an applier: opened together, given units, closed together.
+ * The sessions of one life of an applier: given units, and closed together.
  *
- * A worker has two sessions: most of a transaction's time is its COMMIT, which waits for the disk and for those that commit with it;
- * meanwhile the worker goes on in the other. The second sessions are used when every worker has something to do.
+ *   open    the first session of each worker; work begins with the first that is there
+ *   grow    all are busy: one more for each worker, up to what worker-sessions.ts says
+ *
+ * A worker needs its first session. The others are for speed, and only opened when there is work for them: most of a transaction's time is
+ * its COMMIT, which waits for the disk and for those that commit with it, and meanwhile the worker goes on in another session. A
+ * target that takes no more connections is applied to in those that there are.
  */
+import { toPlain } from '../base/errors.ts';
 import { type Logger, systemClock } from '../base/runtime.ts';
 import { TableMapCache } from '../binlog/table-map-cache.ts';
 import type { PublishedEnd, RelayPosition } from '../relay/published-end.ts';
@@ -22,6 +27,7 @@ import type { ReplayContext } from './replay-context.ts';
 import { Scratch } from './scratch.ts';
 import { findPrepared, holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
 import type { TakenTarget } from './target-takeover.ts';
+import type { Crew } from './worker-sessions.ts';
 
 const BINLOG_BYTES = 512 * 1024;
 /** MySQL applies events flagged USE_SQL_FOREIGN_KEY by itself since this version. */
@@ -31,8 +37,7 @@ export interface ApplyWorkersOptions {
   readonly endpoint: EndpointOptions;
   readonly relayDir: string;
   readonly channel: string;
-  readonly count: number;
-  readonly sessionsEach: number;
+  readonly crew: Crew;
   readonly target: TakenTarget;
   readonly published: PublishedEnd;
   readonly prepared: PreparedBranches;
@@ -47,6 +52,8 @@ export interface ApplyWorkersOptions {
   standAlone(unit: ApplyUnit): Promise<void>;
   turn(unit: ApplyUnit): Promise<boolean> | null;
   ranAlone(unit: ApplyUnit): boolean;
+  /** So many can be given a unit now. */
+  onSessions(sessions: number): void;
   onLost(error: unknown): void;
 }
 
@@ -63,36 +70,65 @@ export class ApplyWorkers {
   readonly #options: ApplyWorkersOptions;
   readonly #desks: readonly Desk[];
   #given = 0;
+  /** Of sessions that are open, or being opened. */
+  #numbers = 0;
+  #growing = false;
+  #closed = false;
   readonly #tableMaps = new TableMapCache();
   #collations: Promise<Collations> | null = null;
 
   constructor(options: ApplyWorkersOptions) {
     this.#options = options;
-    this.#desks = Array.from({ length: options.count }, () => {
+    this.#desks = Array.from({ length: options.crew.workers }, () => {
       return { sessions: [], idle: [], busy: new Set<ApplyWorker>(), given: 0 };
     });
   }
 
-  /** Rejects with the first that cannot be opened; those that are open are closed by `close`. */
+  /** Resolves when there is a session. @throws what keeps a first session from being opened; a later one tells `onLost`. */
   async open(): Promise<void> {
-    const { endpoint, target, count, sessionsEach, ended } = this.#options;
-    const { facts } = target;
-    const opened = await Promise.allSettled(
-      Array.from({ length: count * sessionsEach }, () => ApplySession.open(endpoint, facts, ended)),
-    );
-    for (const [index, each] of opened.entries()) {
-      if (each.status === 'fulfilled') this.#add(each.value, index + 1);
+    const { crew, ended, onLost } = this.#options;
+    const opened = Array.from({ length: crew.workers }, () => this.#openNext());
+    await Promise.race(opened);
+    for (const each of opened) {
+      each.catch((error: unknown) => {
+        if (!ended.aborted) onLost(error);
+      });
     }
-    const failed = opened.find((each) => each.status === 'rejected');
-    if (failed?.status === 'rejected') throw failed.reason;
   }
 
-  #add(session: ApplySession, number: number): void {
-    session.onLost(this.#options.onLost);
+  /** All are busy: another session for each worker, as far as the target lets. */
+  grow(): void {
+    const { crew, log, ended } = this.#options;
+    const { workers, sessionsEach } = crew;
+    if (this.#growing || this.#all.length < workers || this.#numbers >= workers * sessionsEach) return;
+    this.#growing = true;
+    const opened = Promise.allSettled(Array.from({ length: workers }, () => this.#openNext()));
+    void opened.then((all) => {
+      const failed = all.find((each) => each.status === 'rejected');
+      // For this life: who connects anew may try again.
+      if (failed === undefined) this.#growing = false;
+      else if (!ended.aborted) {
+        const { length: sessions } = this.#all;
+        const error = toPlain(failed.reason).message;
+        log.warn('the target takes no more connections; going on in those there are', { sessions, error });
+      }
+    });
+  }
+
+  async #openNext(): Promise<void> {
+    const { endpoint, target, ended, onLost, onSessions } = this.#options;
+    const number = ++this.#numbers;
+    const session = await ApplySession.open(endpoint, target.facts, ended);
+    if (this.#closed) {
+      session.destroy();
+      return;
+    }
     const worker = this.#worker(session, number);
     const desk = this.#desks[(number - 1) % this.#desks.length]!;
     desk.sessions.push(worker);
     desk.idle.push(worker);
+    session.onLost(onLost);
+    onSessions(this.#all.length);
   }
 
   #worker(session: ApplySession, number: number): ApplyWorker {
@@ -167,8 +203,9 @@ export class ApplyWorkers {
   #freest(): Desk {
     let freest: Desk | null = null;
     for (const desk of this.#desks) {
+      if (desk.idle.length === 0) continue;
       if (desk.busy.size === 0) return desk;
-      if (desk.idle.length > 0 && (freest === null || desk.given < freest.given)) freest = desk;
+      if (freest === null || desk.given < freest.given) freest = desk;
     }
     return freest!;
   }
@@ -185,10 +222,12 @@ export class ApplyWorkers {
 
   /** At once: the server rolls back what was in flight. */
   destroy(): void {
+    this.#closed = true;
     for (const { session } of this.#all) session.destroy();
   }
 
   async close(graceful: boolean): Promise<void> {
+    this.#closed = true;
     await Promise.all(this.#all.map(({ session }) => (graceful ? session.end() : session.destroy())));
   }
 }

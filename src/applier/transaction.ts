@@ -68,5 +68,7 @@ const MERGED_BYTES_MAX = 64 * 1024;
 
 /** Nothing but row events, and so few that they are made one statement for the target (merged-rows.ts). */
 export function isToBeMerged({ ending, events, conflicts }: Transaction): boolean {
-  return ending === 'xid' && events !== null && events.length <= MERGED_BYTES_MAX && conflicts.by !== 'barrier';
+  return (
+    ending === 'xid' && events !== null && events.length <= MERGED_BYTES_MAX && conflicts.by !== 'barrier'
+  );
 }

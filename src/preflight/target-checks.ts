@@ -268,22 +268,15 @@ function checkLease(found: Findings, { channel, target }: TargetFactsOf): void {
   );
 }
 
-/** How many may be configured for so many sessions; at least one. */
-function mostWorkers({ config, kind }: TargetFactsOf, sessions: number): number {
-  for (let workers = config.workers; workers > 1; workers--) {
-    const crew = crewOf({ ...config, workers }, kind);
-    if (crew.workers * crew.sessionsEach <= sessions) return workers;
-  }
-  return 1;
-}
-
 function checkConnections(found: Findings, facts: TargetFactsOf): void {
   const { config, target, channel, kind } = facts;
   const { workers, sessionsEach } = crewOf(config, kind);
-  const needed = workers * sessionsEach + SESSIONS_BESIDES_WORKERS;
+  // Each needs one; the others are had as long as there are some.
+  const needed = workers + SESSIONS_BESIDES_WORKERS;
+  const used = workers * sessionsEach + SESSIONS_BESIDES_WORKERS;
   const { maxUserConnections, threadsConnected, variables } = target;
   if (maxUserConnections > 0 && maxUserConnections < needed) {
-    const fits = mostWorkers(facts, maxUserConnections - SESSIONS_BESIDES_WORKERS);
+    const fits = Math.max(1, maxUserConnections - SESSIONS_BESIDES_WORKERS);
     found.error(
       'connections',
       'CONNECTION_LOST',
@@ -295,12 +288,12 @@ function checkConnections(found: Findings, facts: TargetFactsOf): void {
   const limit = Number(variables.get('max_connections') ?? 0);
   const free = limit - (threadsConnected ?? 0);
   // While Millrace runs here, its connections are among those that are taken.
-  if (threadsConnected !== null && limit > 0 && channel.runningPid === null && free < needed) {
+  if (threadsConnected !== null && limit > 0 && channel.runningPid === null && free < used) {
     found.warning(
       'connections',
-      `${free} of ${limit} connections are free, and ${workers} workers need ${needed}`,
+      `${free} of ${limit} connections are free; ${workers} workers need ${needed}, and use up to ${used} when they are behind`,
       {
-        remedy: setRemedy(target, ['max_connections', String(limit + needed)]),
+        remedy: setRemedy(target, ['max_connections', String(limit + used)]),
         advice: lastingAdvice(target),
       },
     );

@@ -103,7 +103,6 @@ function world(
   const { kind }: { kind: PositionKind } = nameOf(1);
   const scheduler = new ApplyScheduler<ApplyUnit>({
     workers: 3,
-    unitsEach: 1,
     commitOrder: 'any',
     windowMax: 8,
     bytesMax: 200,

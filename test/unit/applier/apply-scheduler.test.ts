@@ -46,7 +46,6 @@ function transaction(ordinal: number, more: Partial<Plan> = {}): Planned {
 
 const LIMITS: SchedulerLimits = {
   workers: 4,
-  unitsEach: 1,
   commitOrder: 'window',
   windowMax: 16,
   bytesMax: 1_000_000,
@@ -79,11 +78,14 @@ describe('the apply scheduler', () => {
     expect(names(takeAll(queue))).toEqual(['t1', 't2']);
   });
 
-  test('each worker is given as many units at a time as it may have', () => {
-    const queue = scheduler({ workers: 2, unitsEach: 2, commitOrder: 'any' });
+  test('as many units run as there are sessions, and more when there are more', () => {
+    const queue = scheduler({ workers: 2, commitOrder: 'any' });
+    queue.unitsMax = 3;
     for (let i = 0; i < 6; i++) queue.admit(transaction(i, { lastCommitted: 0 }));
-    const running = [0, 1, 2, 3].map(() => queue.takeReady());
-    expect(names([...running, queue.takeReady()])).toEqual(['t0', 't1', 't2', 't3', undefined]);
+    const running = [0, 1, 2].map(() => queue.takeReady());
+    expect(names([...running, queue.takeReady()])).toEqual(['t0', 't1', 't2', undefined]);
+    queue.unitsMax = 4;
+    expect(names([queue.takeReady(), queue.takeReady()])).toEqual(['t3', undefined]);
     queue.committed(running[2]!);
     expect(names([queue.takeReady(), queue.takeReady()])).toEqual(['t4', undefined]);
   });
@@ -351,7 +353,7 @@ function planned(list: readonly Step[]): Planned[] {
 /** Runs everything; `choose` says which of those that run finishes next. Calls `look` whenever something has changed. */
 function play(
   list: readonly Step[],
-  limits: SchedulerLimits,
+  { unitsEach, ...limits }: SchedulerLimits & { readonly unitsEach: number },
   choose: (among: number) => number,
   look: (state: {
     queue: ApplyScheduler<Planned>;
@@ -363,6 +365,7 @@ function play(
 ): { committed: Planned[]; prefixes: number[] } {
   const all = planned(list);
   const queue = new ApplyScheduler<Planned>(limits);
+  queue.unitsMax = limits.workers * unitsEach;
   const running = new Set<Planned>();
   const waiting = new Set<Planned>();
   const failed = new Set<Planned>();

@@ -6,7 +6,6 @@ import { CommitTurns } from '../../../src/applier/commit-turns.ts';
 
 const LIMITS = {
   workers: 4,
-  unitsEach: 1,
   commitOrder: 'source',
   windowMax: 1,
   bytesMax: 1e6,
