@@ -52,10 +52,10 @@ describe('a MySQL target', () => {
     await unlogged(run.target, ['ALTER TABLE shop.log DROP KEY a']);
     const connection = await run.source.connect();
     await connection.query('START TRANSACTION');
-    for (let n = 0; n < 30; n++) {
-      await connection.query(`UPDATE shop.log SET b = '${n}' WHERE a = ${1_000_001 + (n % 150)}`);
+    for (let n = 0; n < 60; n++) {
       // Rows that stand side by side are looked for in one scan.
       await connection.query(`UPDATE shop.orders SET note = '${n}' WHERE id = 2`);
+      await connection.query(`UPDATE shop.log SET b = '${n}' WHERE a = ${1_000_001 + (n % 150)}`);
     }
     await connection.query('COMMIT');
     connection.destroy();
