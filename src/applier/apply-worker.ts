@@ -228,8 +228,12 @@ export class ApplyWorker {
     const replay = new TransactionReplay(this.#context, this.session, members, this.#around.rows, turn);
     this.#replay = replay;
     const events = this.#events(members);
-    if (members[0]!.skip === null) await replay.run(events);
-    else await replayEmpty(replay.around, events);
+    try {
+      if (members[0]!.skip === null) await replay.run(events);
+      else await replayEmpty(replay.around, events);
+    } finally {
+      if (this.session.lost === null) this.#around.rows.memory.answered();
+    }
     this.#context.progress.recorded(
       members.map(({ id }) => id),
       this.#context.worker,

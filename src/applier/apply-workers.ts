@@ -24,7 +24,7 @@ import { ApplyWorker, type WorkerActivity } from './apply-worker.ts';
 import type { FilterCounters } from './filter-counters.ts';
 import type { PreparedBranches, PreparedPlace } from './prepared-branches.ts';
 import type { ReplayContext } from './replay-context.ts';
-import { Scratch } from './scratch.ts';
+import { SharedMemory, StatementMemory } from './statement-memory.ts';
 import { findPrepared, holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
 import type { TakenTarget } from './target-takeover.ts';
 import type { Crew } from './worker-sessions.ts';
@@ -74,6 +74,7 @@ export class ApplyWorkers {
   #numbers = 0;
   #growing = false;
   #closed = false;
+  readonly #memory = new SharedMemory();
   readonly #tableMaps = new TableMapCache();
   #collations: Promise<Collations> | null = null;
 
@@ -138,7 +139,7 @@ export class ApplyWorkers {
       rows: {
         bytesMax: Math.min(BINLOG_BYTES, Math.floor(facts.maxAllowedPacket / 2)),
         knowsSqlForeignKeys: facts.flavour === 'mysql' && facts.versionNumber >= SQL_FOREIGN_KEYS_SINCE,
-        scratch: [new Scratch(), new Scratch()],
+        memory: new StatementMemory(this.#memory),
       },
       log,
       signal: broken,

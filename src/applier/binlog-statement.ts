@@ -19,6 +19,7 @@
 import { MillraceError } from '../base/errors.ts';
 import { EVENT_HEADER_LENGTH } from '../binlog/event-header.ts';
 import type { Scratch } from './scratch.ts';
+import type { StatementMemory } from './statement-memory.ts';
 
 const EVENT_LENGTH_OFFSET = 9;
 const LOG_POS_OFFSET = 13;
@@ -36,8 +37,8 @@ export interface BinlogStatementOptions {
   readonly bytesMax: number;
   /** The target applies events flagged USE_SQL_FOREIGN_KEY by itself (MySQL 9.6 and later). */
   readonly knowsSqlForeignKeys: boolean;
-  /** Of the worker. The second is for what is gathered beside the statement itself. */
-  readonly scratch: readonly [statement: Scratch, segment: Scratch];
+  /** Of the session. */
+  readonly memory: StatementMemory;
 }
 
 /** The SQL text of one BINLOG statement, in pieces that are never joined. */
@@ -45,7 +46,8 @@ export type StatementPieces = readonly Buffer[];
 
 export class BinlogStatement {
   readonly #options: BinlogStatementOptions;
-  readonly #scratch: Scratch;
+  /** Null: nothing is gathered. */
+  #held: Scratch | null = null;
   #length = 0;
   /** Where the table maps of the open row statement stand in the scratch; there is a copy only when they are needed again. */
   #mapPlaces: number[] = [];
@@ -63,7 +65,11 @@ export class BinlogStatement {
 
   constructor(options: BinlogStatementOptions) {
     this.#options = options;
-    [this.#scratch] = options.scratch;
+  }
+
+  get #scratch(): Scratch {
+    this.#held ??= this.#options.memory.borrowScratch();
+    return this.#held;
   }
 
   /** Raw bytes gathered. */
@@ -145,12 +151,16 @@ export class BinlogStatement {
       this.#scratch.buf.writeUInt16LE(flags | STMT_END, this.#lastRows + ROWS_FLAGS_OFFSET);
       this.#keepMaps();
     }
-    const base64 = Buffer.from(this.#scratch.buf.toString('base64', 0, this.#length), 'latin1');
+    const { memory, bytesMax } = this.#options;
+    const scratch = this.#scratch;
+    const base64 = memory.base64(scratch.buf, this.#length);
     this.#length = 0;
     this.#lastRows = -1;
     this.#statementStart = 0;
     this.#ended = 0;
-    this.#scratch.trim(4 * this.#options.bytesMax);
+    scratch.trim(4 * bytesMax);
+    memory.giveScratchBack(scratch);
+    this.#held = null;
     return [PREFIX, base64, SUFFIX];
   }
 

@@ -2,7 +2,7 @@
  * Events of one transaction, back to back, each without its CRC and with its event_length corrected to that, so that the
  * slab can be walked from header to header.
  *
- * One buffer is reused for gathering; `take` gives a copy of the right size.
+ * One buffer is reused for gathering; `take` gives a copy of the right size, or, when it is large and full, the buffer itself.
  */
 import { EVENT_HEADER_LENGTH, EventType } from '../binlog/event-header.ts';
 import type { EventView } from './transaction.ts';
@@ -10,8 +10,10 @@ import type { EventView } from './transaction.ts';
 const EVENT_LENGTH_OFFSET = 9;
 const TYPE_OFFSET = 4;
 
+const INITIAL_BYTES = 64 * 1024;
+
 export class EventSlab {
-  #buf: Buffer = Buffer.allocUnsafe(64 * 1024);
+  #buf: Buffer = Buffer.allocUnsafe(INITIAL_BYTES);
   #length = 0;
 
   get length(): number {
@@ -36,8 +38,12 @@ export class EventSlab {
   }
 
   take(): Buffer {
-    const slab = Buffer.from(this.#buf.subarray(0, this.#length));
+    const length = this.#length;
+    const slab = this.#buf.subarray(0, length);
     this.#length = 0;
+    // What fills a large buffer takes it with it.
+    if (length < INITIAL_BYTES || length < 0.75 * this.#buf.length) return Buffer.from(slab);
+    this.#buf = Buffer.allocUnsafe(INITIAL_BYTES);
     return slab;
   }
 }

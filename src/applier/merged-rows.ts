@@ -50,7 +50,6 @@ const UPDATES = new Set<number>([EventType.UPDATE_ROWS_EVENT_V1, EventType.UPDAT
 
 export class MergedRows {
   readonly #options: BinlogStatementOptions;
-  readonly #scratch: Scratch;
   #length = 0;
   /** Closed ones, of the statement. */
   #segments = 0;
@@ -59,7 +58,8 @@ export class MergedRows {
   readonly #tables = new Set<string>();
   #mapBytes = 0;
   /** Rows events of the segment; its maps are put before them when it is closed. */
-  readonly #segmentScratch: Scratch;
+  /** Null: nothing is gathered. */
+  #held: { readonly statement: Scratch; readonly segment: Scratch } | null = null;
   #segmentLength = 0;
   #flags = -1;
   /** Where the last rows event of the segment begins, and where its rows do; 0: it cannot be continued. */
@@ -70,7 +70,20 @@ export class MergedRows {
 
   constructor(options: BinlogStatementOptions) {
     this.#options = options;
-    [this.#scratch, this.#segmentScratch] = options.scratch;
+  }
+
+  get #scratches(): { readonly statement: Scratch; readonly segment: Scratch } {
+    const { memory } = this.#options;
+    this.#held ??= { statement: memory.borrowScratch(), segment: memory.borrowScratch() };
+    return this.#held;
+  }
+
+  get #scratch(): Scratch {
+    return this.#scratches.statement;
+  }
+
+  get #segmentScratch(): Scratch {
+    return this.#scratches.segment;
   }
 
   /** What is gathered is one segment, and whole. */
@@ -132,10 +145,15 @@ export class MergedRows {
   /** Gives the statement and starts the next one. Only to be called when not empty. */
   take(): StatementPieces {
     this.#closeSegment();
-    const base64 = Buffer.from(this.#scratch.buf.toString('base64', 0, this.#length), 'latin1');
+    const { memory, bytesMax } = this.#options;
+    const { statement, segment } = this.#scratches;
+    const base64 = memory.base64(statement.buf, this.#length);
     this.#length = 0;
     this.#segments = 0;
-    this.#scratch.trim(4 * this.#options.bytesMax);
+    statement.trim(4 * bytesMax);
+    memory.giveScratchBack(statement);
+    memory.giveScratchBack(segment);
+    this.#held = null;
     return [BINLOG_PREFIX, base64, BINLOG_SUFFIX];
   }
 

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { BinlogStatement } from '../../src/applier/binlog-statement.ts';
-import { Scratch } from '../../src/applier/scratch.ts';
+import { StatementMemory } from '../../src/applier/statement-memory.ts';
 import { EventType } from '../../src/binlog/event-header.ts';
 import { neutralFormatDescription } from '../../src/binlog/format-description.ts';
 import { isRowsEvent } from '../../src/binlog/rows-event.ts';
@@ -29,7 +29,7 @@ function binlogStatements(file: SourceFile, bytesMax = 1 << 30): Buffer[] {
   const statement = new BinlogStatement({
     bytesMax,
     knowsSqlForeignKeys: true,
-    scratch: [new Scratch(), new Scratch()],
+    memory: new StatementMemory(),
   });
   const all: Buffer[] = [];
   for (const { type, start, end } of file.events) {
@@ -128,7 +128,7 @@ describe.each([
     const statement = new BinlogStatement({
       bytesMax: 1 << 20,
       knowsSqlForeignKeys: true,
-      scratch: [new Scratch(), new Scratch()],
+      memory: new StatementMemory(),
     });
     statement.addTableMap(file.bytes, first!.start, first!.end - 4);
     statement.addRows(file.bytes, rows[0]!.start, rows[0]!.end - 4);

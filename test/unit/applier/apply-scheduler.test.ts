@@ -82,12 +82,12 @@ describe('the apply scheduler', () => {
     const queue = scheduler({ workers: 2, commitOrder: 'any' });
     queue.unitsMax = 3;
     for (let i = 0; i < 6; i++) queue.admit(transaction(i, { lastCommitted: 0 }));
-    const running = [0, 1, 2].map(() => queue.takeReady());
-    expect(names([...running, queue.takeReady()])).toEqual(['t0', 't1', 't2', undefined]);
+    const running = takeAll(queue);
+    expect(names(running)).toEqual(['t0', 't1', 't2']);
     queue.unitsMax = 4;
-    expect(names([queue.takeReady(), queue.takeReady()])).toEqual(['t3', undefined]);
+    expect(names(takeAll(queue))).toEqual(['t3']);
     queue.committed(running[2]!);
-    expect(names([queue.takeReady(), queue.takeReady()])).toEqual(['t4', undefined]);
+    expect(names(takeAll(queue))).toEqual(['t4']);
   });
 
   test('what committed on the source at once runs at once, up to the number of workers', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { BinlogStatement } from '../../../src/applier/binlog-statement.ts';
-import { Scratch } from '../../../src/applier/scratch.ts';
+import { StatementMemory } from '../../../src/applier/statement-memory.ts';
 import { EVENT_HEADER_LENGTH, EventType, writeEventHeader } from '../../../src/binlog/event-header.ts';
 
 const STMT_END = 1;
@@ -17,7 +17,7 @@ class Builder {
   readonly statement = new BinlogStatement({
     bytesMax: 200,
     knowsSqlForeignKeys: true,
-    scratch: [new Scratch(), new Scratch()],
+    memory: new StatementMemory(),
   });
 
   map(tableId: number): this {
