@@ -47,6 +47,8 @@ const SILENCE_MIN_MS = 10_000;
 /** Before it sends anything, a source may search many binary logs for the place to begin. */
 const FIRST_BYTE_MS = 60_000;
 const WATCH_EVERY_MS = 1000;
+/** After so much the thread's other work has its turn: a socket that always has more would keep it away, and syncs that are done unseen. */
+const TURN_BYTES = 8 * 1024 * 1024;
 /** More than this behind a running fdatasync pauses the socket. */
 const UNSYNCED_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -73,6 +75,7 @@ export class DumpStream {
   #syncTimer: NodeJS.Timeout | undefined;
   #syncStartedMs = Number.NEGATIVE_INFINITY;
   #bytesAtSync = 0;
+  #bytesAtTurn = 0;
   #paused = false;
 
   constructor(source: ReadySource, options: DumpStreamOptions) {
@@ -211,6 +214,7 @@ export class DumpStream {
     this.#tellArrival();
     this.#syncByPolicy();
     if (this.#syncing && this.#bytes - this.#bytesAtSync > UNSYNCED_BYTES_MAX) this.#pause();
+    else if (this.#bytes - this.#bytesAtTurn > TURN_BYTES) this.#giveTurn();
   }
 
   #tellArrival(): void {
@@ -272,6 +276,14 @@ export class DumpStream {
       this.#source.socket.resume();
     }
     this.#syncByPolicy();
+  }
+
+  #giveTurn(): void {
+    this.#bytesAtTurn = this.#bytes;
+    this.#source.socket.pause();
+    setImmediate(() => {
+      if (!this.#paused && this.#finish !== null) this.#source.socket.resume();
+    });
   }
 
   #pause(): void {

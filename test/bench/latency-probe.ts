@@ -68,7 +68,8 @@ export class LatencyProbe {
     for (let i = -warmUp; i < ticks; i++) {
       const startedMs = performance.now();
       const ms = await this.tick();
-      if (i >= 0) times.push(ms);
+      if (i < 0) continue;
+      times.push(ms);
       await delay(Math.max(0, PERIOD_MS - (performance.now() - startedMs)));
     }
     return { p50: percentile(times, 0.5), p99: percentile(times, 0.99) };

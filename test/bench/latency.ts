@@ -20,7 +20,7 @@ import { BENCH_SCHEMA } from './workload.ts';
 const NATIVE = 'native, 4 workers';
 const MILLRACE = 'Millrace';
 const COALESCED = 'Millrace, coalesce: 100';
-const WARM_UP = 50;
+const WARM_UP = 2000;
 
 const COLUMNS: readonly Column[] = [
   { key: 'p50', title: 'p50 ms', digits: 2 },
