@@ -1,10 +1,10 @@
 /**
  * The sessions of one life of an applier: given units, and closed together.
  *
- *   open    the first session of each worker; work begins with the first that is there
+ *   open    a session for each worker; work begins with the first that is there
  *   grow    all are busy: one more for each worker, up to what worker-sessions.ts says
  *
- * A worker needs its first session. The others are for speed, and only opened when there is work for them: most of a transaction's time is
+ * One is needed. The others are for speed, and a worker's second to fourth are only opened when there is work for them: most of a transaction's time is
  * its COMMIT, which waits for the disk and for those that commit with it, and meanwhile the worker goes on in another session. A
  * target that takes no more connections is applied to in those that there are.
  */
@@ -85,35 +85,35 @@ export class ApplyWorkers {
     });
   }
 
-  /** Resolves when there is a session. @throws what keeps a first session from being opened; a later one tells `onLost`. */
+  /** Resolves when there is a session. @throws when there can be none. */
   async open(): Promise<void> {
-    const { crew, ended, onLost } = this.#options;
-    const opened = Array.from({ length: crew.workers }, () => this.#openNext());
-    await Promise.race(opened);
-    for (const each of opened) {
-      each.catch((error: unknown) => {
-        if (!ended.aborted) onLost(error);
-      });
-    }
+    const first = this.#openMore();
+    await Promise.any(first).catch(({ errors }: AggregateError) => {
+      throw errors[0];
+    });
   }
 
   /** All are busy: another session for each worker, as far as the target lets. */
   grow(): void {
+    const { workers, sessionsEach } = this.#options.crew;
+    if (!this.#growing && this.#numbers < workers * sessionsEach) this.#openMore();
+  }
+
+  /** One for each worker. Nothing more is opened in this life when one of them cannot be: who connects anew may try again. */
+  #openMore(): Promise<void>[] {
     const { crew, log, ended } = this.#options;
-    const { workers, sessionsEach } = crew;
-    if (this.#growing || this.#all.length < workers || this.#numbers >= workers * sessionsEach) return;
     this.#growing = true;
-    const opened = Promise.allSettled(Array.from({ length: workers }, () => this.#openNext()));
-    void opened.then((all) => {
+    const opened = Array.from({ length: crew.workers }, () => this.#openNext());
+    void Promise.allSettled(opened).then((all) => {
       const failed = all.find((each) => each.status === 'rejected');
-      // For this life: who connects anew may try again.
       if (failed === undefined) this.#growing = false;
-      else if (!ended.aborted) {
+      else if (!ended.aborted && this.#all.length > 0) {
         const { length: sessions } = this.#all;
         const error = toPlain(failed.reason).message;
         log.warn('the target takes no more connections; going on in those there are', { sessions, error });
       }
     });
+    return opened;
   }
 
   async #openNext(): Promise<void> {

@@ -151,14 +151,13 @@ export class BinlogStatement {
       this.#scratch.buf.writeUInt16LE(flags | STMT_END, this.#lastRows + ROWS_FLAGS_OFFSET);
       this.#keepMaps();
     }
-    const { memory, bytesMax } = this.#options;
+    const { memory } = this.#options;
     const scratch = this.#scratch;
     const base64 = memory.base64(scratch.buf, this.#length);
     this.#length = 0;
     this.#lastRows = -1;
     this.#statementStart = 0;
     this.#ended = 0;
-    scratch.trim(4 * bytesMax);
     memory.giveScratchBack(scratch);
     this.#held = null;
     return [PREFIX, base64, SUFFIX];

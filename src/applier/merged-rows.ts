@@ -48,8 +48,16 @@ const V2_TYPES = new Set<number>([
 ]);
 const UPDATES = new Set<number>([EventType.UPDATE_ROWS_EVENT_V1, EventType.UPDATE_ROWS_EVENT]);
 
+/**
+ * Which neighbouring rows events become one. The server looks for all rows of an event of a table without a key in one scan, in the order
+ * in which it comes upon them: a row that is updated twice in an event is not found the second time (1032). So updates are
+ * joined only where a failure is not believed: in several transactions, which are then applied one by one.
+ */
+export type Joining = 'all' | 'all but updates';
+
 export class MergedRows {
   readonly #options: BinlogStatementOptions;
+  readonly #joining: Joining;
   #length = 0;
   /** Closed ones, of the statement. */
   #segments = 0;
@@ -68,8 +76,9 @@ export class MergedRows {
   /** Maps of the source's row statement that is not at its end. */
   readonly #open = new Map<number, Buffer>();
 
-  constructor(options: BinlogStatementOptions) {
+  constructor(options: BinlogStatementOptions, joining: Joining) {
     this.#options = options;
+    this.#joining = joining;
   }
 
   get #scratches(): { readonly statement: Scratch; readonly segment: Scratch } {
@@ -145,12 +154,11 @@ export class MergedRows {
   /** Gives the statement and starts the next one. Only to be called when not empty. */
   take(): StatementPieces {
     this.#closeSegment();
-    const { memory, bytesMax } = this.#options;
+    const { memory } = this.#options;
     const { statement, segment } = this.#scratches;
     const base64 = memory.base64(statement.buf, this.#length);
     this.#length = 0;
     this.#segments = 0;
-    statement.trim(4 * bytesMax);
     memory.giveScratchBack(statement);
     memory.giveScratchBack(segment);
     this.#held = null;
@@ -175,6 +183,7 @@ export class MergedRows {
   #continues(buf: Buffer, start: number, end: number, rows: number): boolean {
     if (this.#last < 0 || this.#lastRows === 0 || rows === 0) return false;
     if (this.#segmentLength - this.#last + end - rows > MERGED_EVENT_MAX) return false;
+    if (this.#joining !== 'all' && UPDATES.has(buf[start + TYPE_OFFSET]!)) return false;
     if (buf[start + TYPE_OFFSET] !== this.#segmentScratch.buf[this.#last + TYPE_OFFSET]) return false;
     if (rows - start !== this.#lastRows - this.#last) return false;
     // Table id, then what follows the flags up to the rows: extra data, number of columns, which of them are present.

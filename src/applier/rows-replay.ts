@@ -23,8 +23,9 @@ import {
   base64Pieces,
   type StatementPieces,
 } from './binlog-statement.ts';
-import { MergedRows } from './merged-rows.ts';
+import { type Joining, MergedRows } from './merged-rows.ts';
 import type { ReplayContext } from './replay-context.ts';
+import type { StatementMemory } from './statement-memory.ts';
 import type { EventView } from './transaction.ts';
 
 const TABLE_ID_LENGTH = 6;
@@ -37,6 +38,7 @@ export class RowsReplay {
   /** Null: no rule is active. */
   readonly #filter: TargetFilter | null;
   readonly #facts: ErrorFacts;
+  readonly #memory: StatementMemory;
   readonly #statement: BinlogStatement | MergedRows;
   readonly #tables = new Map<number, TableMap>();
   /** Of the tables in #tables, where there is a filter. */
@@ -48,18 +50,19 @@ export class RowsReplay {
   rowsApplied = 0;
   rowsLeftOut = 0;
 
-  /** `merge`: none of the events is too large to be held. */
+  /** `join`: what is merged, and then none of the events is too large to be held. */
   constructor(
     { tableMaps, filter, facts: { maxAllowedPacket } }: ReplayContext,
     options: BinlogStatementOptions,
     facts: ErrorFacts,
-    merge: boolean,
+    join: Joining | 'nothing',
   ) {
     this.#tableMaps = tableMaps;
     this.#maxAllowedPacket = maxAllowedPacket;
     this.#filter = filter;
     this.#facts = facts;
-    this.#statement = merge ? new MergedRows(options) : new BinlogStatement(options);
+    this.#memory = options.memory;
+    this.#statement = join === 'nothing' ? new BinlogStatement(options) : new MergedRows(options, join);
   }
 
   addTableMap({ buf, start, end }: EventView): void {
@@ -108,7 +111,9 @@ export class RowsReplay {
   addRows({ buf, start, end, type }: EventView, fde: FormatDescription): boolean {
     const table = this.#findTable(buf, start, end);
     // The source ends a row statement that changed nothing with an event of no table and no rows.
-    if (table === null && !this.#statement.inRowStatement && isDummy(buf, start)) {
+    const ends = !this.#statement.inRowStatement || this.#statement instanceof MergedRows;
+    if (table === null && ends && isDummy(buf, start)) {
+      this.#statement.endRowStatement();
       this.#leaveRowStatement();
       return false;
     }
@@ -130,6 +135,11 @@ export class RowsReplay {
     // Old MariaDB temporals do not tell their lengths: such rows are passed on uncounted.
     if (!hasKnownLengths(table, fde.flavour)) return 0;
     return countRows(table, buf, start + EVENT_HEADER_LENGTH, end, type, fde.postHeaderLengths);
+  }
+
+  /** Everything that was taken was sent, and is answered. */
+  answered(): void {
+    this.#memory.answered();
   }
 
   /** All rows so far are gathered, and are one statement for the server. */

@@ -20,6 +20,7 @@ const ROUNDED_TO = 64 * 1024;
 /** Texts and scratches that nobody holds. */
 const IDLE_BYTES_MAX = 8 * 1024 * 1024;
 const IDLE_SCRATCHES_MAX = 4;
+const SCRATCH_BYTES_MAX = 2 * 1024 * 1024;
 
 export class SharedMemory {
   readonly #texts: Buffer[] = [];
@@ -31,6 +32,7 @@ export class SharedMemory {
   }
 
   giveScratchBack(scratch: Scratch): void {
+    scratch.trim(SCRATCH_BYTES_MAX);
     if (this.#scratches.length < IDLE_SCRATCHES_MAX) this.#scratches.push(scratch);
   }
 

@@ -39,7 +39,7 @@ import { type CommitSurroundings, commitOneStatement, commitRecorded } from './r
 import type { ReplayContext } from './replay-context.ts';
 import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
-import { type EventView, isToBeMerged, type Transaction } from './transaction.ts';
+import { type EventView, joining, type Transaction } from './transaction.ts';
 import { intvarStatement, randStatement, userVariableStatement } from './user-variable.ts';
 import { forgetBranchStatement, xidLiteral, xidOfStatement } from './xa-branch.ts';
 
@@ -84,7 +84,7 @@ export class TransactionReplay {
     this.facts = transactionFacts(members);
     const ids = members.map(({ id }) => id);
     this.around = { context, session, tx, ids, facts: this.facts, turn };
-    this.#rows = new RowsReplay(context, rows, this.facts, members.length > 1 || isToBeMerged(tx));
+    this.#rows = new RowsReplay(context, rows, this.facts, joining(members));
     this.#fde = tx.fde;
     this.#statements = new StatementReplay(context, session, tx, this.facts);
   }
@@ -315,13 +315,10 @@ export class TransactionReplay {
     return batch;
   }
 
-  #flush(): Promise<OkReply[]> {
-    this.#isWhole = false;
-    return this.#session.execute(this.#takeBatch(), this.#rows.description, this.facts);
-  }
-
   async #send(): Promise<void> {
-    await this.#flush();
+    this.#isWhole = false;
+    await this.#session.execute(this.#takeBatch(), this.#rows.description, this.facts);
+    this.#rows.answered();
   }
 
   // ---- XA

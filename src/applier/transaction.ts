@@ -10,6 +10,7 @@ import type { TransactionId } from '../binlog/position-set.ts';
 import type { TransactionHead } from '../binlog/transaction-boundary.ts';
 import type { RelayPosition } from '../relay/published-end.ts';
 import type { Conflicts } from './apply-scheduler.ts';
+import type { Joining } from './merged-rows.ts';
 
 /** How the transaction ends, which decides how it is applied. */
 export type Ending =
@@ -66,9 +67,13 @@ export interface EventView {
 /** Above, what is gained by opening tables once is lost by moving the rows together. */
 const MERGED_BYTES_MAX = 64 * 1024;
 
-/** Nothing but row events, and so few that they are made one statement for the target (merged-rows.ts). */
-export function isToBeMerged({ ending, events, conflicts }: Transaction): boolean {
-  return (
-    ending === 'xid' && events !== null && events.length <= MERGED_BYTES_MAX && conflicts.by !== 'barrier'
-  );
+/**
+ * How the row events of what commits together are made few statements for the target (merged-rows.ts). Of a transaction that stands alone only
+ * where nothing but row events is in it, and few: what it fails with is believed.
+ */
+export function joining(members: readonly Transaction[]): Joining | 'nothing' {
+  if (members.length > 1) return 'all';
+  const { ending, events, conflicts } = members[0]!;
+  const isSmall = events !== null && events.length <= MERGED_BYTES_MAX;
+  return ending === 'xid' && isSmall && conflicts.by !== 'barrier' ? 'all but updates' : 'nothing';
 }

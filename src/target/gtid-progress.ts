@@ -62,14 +62,8 @@ export class GtidProgress implements Progress {
     if (this.#facts.versionNumber >= 80001 && head.originalCommitMicros !== null) {
       statements[0] += `, @@session.original_commit_timestamp=${head.originalCommitMicros}`;
     }
-    const { originalServerVersion } = head;
-    // The server's own is what it writes when it is told none.
-    if (
-      this.#facts.versionNumber >= 80014 &&
-      originalServerVersion &&
-      originalServerVersion !== this.#facts.versionNumber
-    ) {
-      statements[0] += `, @@session.original_server_version=${originalServerVersion}`;
+    if (this.#facts.versionNumber >= 80014 && head.originalServerVersion) {
+      statements[0] += `, @@session.original_server_version=${head.originalServerVersion}`;
     }
     return statements;
   }

@@ -17,7 +17,7 @@
  *  - After an error in one statement the next ones in the pipe still run: the caller builds them so that this is safe.
  *  - A lost connection rejects every statement without a reply; what the server did with those is unknown.
  *
- * Needs a connection without DEPRECATE_EOF, SESSION_TRACK, CLIENT_QUERY_ATTRIBUTES and LOCAL_FILES (connection.ts).
+ * Needs a connection without DEPRECATE_EOF, CLIENT_QUERY_ATTRIBUTES and LOCAL_FILES (connection.ts); of SESSION_TRACK it has to know.
  * Any thread.
  */
 import { once } from 'node:events';

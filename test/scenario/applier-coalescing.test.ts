@@ -69,6 +69,20 @@ describe.each([
     expect(pair.rigs[0]!.counters.transactionsApplied).toBeGreaterThan(statements.length * 0.9);
   });
 
+  test('rows that only a scan finds are changed twice, in neighbouring transactions and in one', async () => {
+    await pair.run([
+      "INSERT INTO shop.keyless VALUES (900, 'a'), (901, 'a')",
+      "UPDATE shop.keyless SET b = 'b' WHERE a = 900",
+      "UPDATE shop.keyless SET b = 'c' WHERE a = 900",
+      'BEGIN',
+      "UPDATE shop.keyless SET b = 'b' WHERE a = 901",
+      "UPDATE shop.keyless SET b = 'c' WHERE a = 901",
+      'COMMIT',
+      "UPDATE shop.keyless SET b = 'd' WHERE a = 901",
+    ]);
+    await pair.replay(['shop']);
+  });
+
   test('caught up, every transaction is committed at once', async () => {
     const rig = pair.rigs[0]!;
     await rig.whileApplying(async (life) => {

@@ -1,5 +1,6 @@
 import type { Connection } from 'mysql2/promise';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { SharedMemory } from '../../src/applier/statement-memory.ts';
 import type { ApplierRig } from '../support/applier-rig.ts';
 import { assertEqualServers, executedSet } from '../support/equality.ts';
 import { ReplayPair } from '../support/replay-pair.ts';
@@ -86,6 +87,51 @@ describe('a transaction that is one statement for the target', () => {
     await beside.query('CREATE TABLE u (id INT PRIMARY KEY, v INT)');
     const rows = await pair.source.query('SELECT id, v FROM shop.u');
     for (const { id, v } of rows) await beside.query(`INSERT INTO u VALUES (${Number(id)}, ${Number(v)})`);
+    await equal();
+  });
+
+  test('changes a row twice, also where only a scan finds it', async () => {
+    await pair.run([
+      'CREATE TABLE shop.k (a INT, n INT)',
+      'CREATE TABLE shop.n (u INT UNIQUE, v INT)',
+      'USE shop',
+      'INSERT INTO k VALUES (1, 0), (1, 1), (2, 0)',
+      'INSERT INTO n VALUES (9, 1), (2, 2)',
+      'BEGIN',
+      'UPDATE k SET n = n + 1 WHERE a = 2',
+      'UPDATE k SET n = n + 1 WHERE a = 2',
+      'UPDATE k SET n = n + 1 WHERE a = 1',
+      'UPDATE k SET n = n + 1 WHERE a = 1 ORDER BY n LIMIT 1',
+      'DELETE FROM k WHERE a = 1 LIMIT 1',
+      'COMMIT',
+      'BEGIN',
+      'UPDATE n SET u = NULL WHERE u = 9',
+      'UPDATE n SET u = 9 WHERE u = 2',
+      'COMMIT',
+    ]);
+    await rig.catchUp();
+    await equal();
+  });
+
+  test('too large for one statement gives memory back as it goes', async () => {
+    await pair.run(['CREATE TABLE shop.large (id INT PRIMARY KEY AUTO_INCREMENT, v LONGBLOB)']);
+    await rig.catchUp();
+    const borrowed = vi.spyOn(SharedMemory.prototype, 'borrowText');
+    const given = vi.spyOn(SharedMemory.prototype, 'giveTextBack');
+    let most = 0;
+    borrowed.mockImplementation((length) => {
+      most = Math.max(most, borrowed.mock.calls.length - given.mock.calls.length);
+      return Buffer.alloc(length);
+    });
+    try {
+      await pair.run(['USE shop', 'BEGIN', ...Array(40).fill("INSERT INTO large (v) VALUES (REPEAT('x', 1000000))"), 'COMMIT']);
+      await rig.catchUp();
+    } finally {
+      vi.restoreAllMocks();
+    }
+    // Of 40 MB, at most what is sent before the answer is waited for (BATCH_BYTES).
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThan(10);
     await equal();
   });
 
