@@ -29,7 +29,7 @@ import type { TargetFilter } from '../rules/target-filter.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import { hexLiteral } from '../target/sql-literal.ts';
-import type { OkReply, Statement } from '../wire/command-pipe.ts';
+import type { Statement } from '../wire/command-pipe.ts';
 import type { BinlogStatementOptions } from './binlog-statement.ts';
 import { BranchStart } from './branch-start.ts';
 import type { FilterCounters } from './filter-counters.ts';

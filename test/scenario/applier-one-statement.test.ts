@@ -124,7 +124,12 @@ describe('a transaction that is one statement for the target', () => {
       return Buffer.alloc(length);
     });
     try {
-      await pair.run(['USE shop', 'BEGIN', ...Array(40).fill("INSERT INTO large (v) VALUES (REPEAT('x', 1000000))"), 'COMMIT']);
+      await pair.run([
+        'USE shop',
+        'BEGIN',
+        ...Array(40).fill("INSERT INTO large (v) VALUES (REPEAT('x', 1000000))"),
+        'COMMIT',
+      ]);
       await rig.catchUp();
     } finally {
       vi.restoreAllMocks();

@@ -13,7 +13,11 @@ describe('sessions of an applier', () => {
   let rig: ApplierRig;
   let next = 0;
   beforeAll(async () => {
-    [source, target] = await Promise.all([startServer({ name: 'source' }), startServer({ name: 'target' })]);
+    const which = { flavour: 'mysql', version: '9.7' } as const;
+    [source, target] = await Promise.all([
+      startServer({ ...which, name: 'source' }),
+      startServer({ ...which, name: 'target' }),
+    ]);
     await source.query('SET GLOBAL binlog_transaction_dependency_history_size = 100000');
     await source.query('CREATE DATABASE shop');
     await source.query('CREATE TABLE shop.t (id INT PRIMARY KEY, v INT)');
