@@ -96,7 +96,7 @@ export class ApplyWorkers {
   /** All are busy: another session for each worker, as far as the target lets. */
   grow(): void {
     const { workers, sessionsEach } = this.#options.crew;
-    if (!this.#growing && this.#numbers < workers * sessionsEach) this.#openMore();
+    if (!this.#growing && this.#numbers < workers * sessionsEach) void this.#openMore();
   }
 
   /** One for each worker. Nothing more is opened in this life when one of them cannot be: who connects anew may try again. */
