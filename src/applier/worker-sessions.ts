@@ -7,6 +7,8 @@ import type { PositionKind } from '../binlog/position-set.ts';
 import type { ApplierOptions } from './applier-messages.ts';
 
 const SESSIONS_EACH_MAX = 4;
+/** Where several transactions share a commit, less of the time is spent waiting for it. */
+const COALESCED_SESSIONS_EACH_MAX = 2;
 /** More only where there are more workers, each with one. */
 const SESSIONS_MAX = 32;
 
@@ -20,7 +22,7 @@ export interface Crew {
  * one after the other, a second session would only wait.
  */
 export function crewOf(
-  options: Pick<ApplierOptions, 'workers' | 'commitOrder'>,
+  options: Pick<ApplierOptions, 'workers' | 'commitOrder' | 'coalesce'>,
   kind: PositionKind | null,
 ): Crew {
   const workers = kind === 'position' ? 1 : options.workers;

@@ -10,10 +10,23 @@ test.each([
   { workers: 32, sessionsEach: 1 },
   { workers: 64, sessionsEach: 1 },
 ])('$workers workers have $sessionsEach sessions each', ({ workers, sessionsEach }) => {
-  expect(crewOf({ workers, commitOrder: 'window' }, 'gtid')).toEqual({ workers, sessionsEach });
+  expect(crewOf({ workers, commitOrder: 'window', coalesce: 1 }, 'gtid')).toEqual({ workers, sessionsEach });
 });
 
 test('who commits in the source’s order, or knows a position only, has one', () => {
-  expect(crewOf({ workers: 8, commitOrder: 'source' }, 'gtid')).toEqual({ workers: 8, sessionsEach: 1 });
-  expect(crewOf({ workers: 8, commitOrder: 'any' }, 'position')).toEqual({ workers: 1, sessionsEach: 1 });
+  expect(crewOf({ workers: 8, commitOrder: 'source', coalesce: 1 }, 'gtid')).toEqual({
+    workers: 8,
+    sessionsEach: 1,
+  });
+  expect(crewOf({ workers: 8, commitOrder: 'any', coalesce: 1 }, 'position')).toEqual({
+    workers: 1,
+    sessionsEach: 1,
+  });
+});
+
+test('where several transactions share a commit, two', () => {
+  expect(crewOf({ workers: 8, commitOrder: 'window', coalesce: 100 }, 'gtid')).toEqual({
+    workers: 8,
+    sessionsEach: 2,
+  });
 });
