@@ -27,8 +27,6 @@ export function crewOf(
 ): Crew {
   const workers = kind === 'position' ? 1 : options.workers;
   if (workers === 1 || options.commitOrder === 'source') return { workers, sessionsEach: 1 };
-  return {
-    workers,
-    sessionsEach: Math.max(1, Math.min(SESSIONS_EACH_MAX, Math.floor(SESSIONS_MAX / workers))),
-  };
+  const most = options.coalesce > 1 ? COALESCED_SESSIONS_EACH_MAX : SESSIONS_EACH_MAX;
+  return { workers, sessionsEach: Math.max(1, Math.min(most, Math.floor(SESSIONS_MAX / workers))) };
 }
