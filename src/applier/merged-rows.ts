@@ -58,16 +58,15 @@ export type Joining = 'all' | 'all but updates';
 export class MergedRows {
   readonly #options: BinlogStatementOptions;
   readonly #joining: Joining;
+  /** Of closed segments. */
   #length = 0;
-  /** Closed ones, of the statement. */
-  #segments = 0;
   /** Of the segment: maps by table id. */
   readonly #maps = new Map<number, Buffer>();
   readonly #tables = new Set<string>();
   #mapBytes = 0;
-  /** Rows events of the segment; its maps are put before them when it is closed. */
   /** Null: nothing is gathered. */
   #held: { readonly statement: Scratch; readonly segment: Scratch } | null = null;
+  /** Of the rows events of the segment; its maps are put before them when it is closed. */
   #segmentLength = 0;
   #flags = -1;
   /** Where the last rows event of the segment begins, and where its rows do; 0: it cannot be continued. */
@@ -97,7 +96,7 @@ export class MergedRows {
 
   /** What is gathered is one segment, and whole. */
   get isOneStatement(): boolean {
-    return this.#segments === 0 && this.#last >= 0 && !this.inRowStatement;
+    return this.#length === 0 && this.#last >= 0 && !this.inRowStatement;
   }
 
   get isEmpty(): boolean {
@@ -158,7 +157,6 @@ export class MergedRows {
     const { statement, segment } = this.#scratches;
     const base64 = memory.base64(statement.buf, this.#length);
     this.#length = 0;
-    this.#segments = 0;
     memory.giveScratchBack(statement);
     memory.giveScratchBack(segment);
     this.#held = null;
@@ -201,7 +199,6 @@ export class MergedRows {
 
   #closeSegment(): void {
     if (this.#last < 0) return;
-    this.#segments += 1;
     this.#segmentScratch.buf.writeUInt16LE(this.#flags | STMT_END, this.#last + ROWS_FLAGS_OFFSET);
     const need = this.#length + this.#mapBytes + this.#segmentLength;
     const into = this.#scratch.reserve(this.#length, need);

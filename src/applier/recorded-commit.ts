@@ -31,11 +31,16 @@ export interface CommitSurroundings {
 /** Somebody before it needs what it may hold: it is rolled back and applied again. Not an error of anything. */
 export class GivesWay extends Error {}
 
-/** `doing`: what the statements do, for an error of theirs. They are of our own making. */
+/**
+ * `doing`: what the statements do, for an error of theirs. They are of our own making. `isOneStatement`: the last of them is one row statement, and the
+ * others change nothing. With GTIDs it then needs no COMMIT: the session commits by itself. Where the target has all rows as
+ * they are to be, or keeps none, the server does not, and the GTID waits for a COMMIT: a reply tells.
+ */
 export async function commitRecorded(
   { context, session, ids, facts, turn }: CommitSurroundings,
   statements: readonly (string | Statement)[],
   doing: string,
+  isOneStatement = false,
 ): Promise<void> {
   const { progress, worker } = context;
   const record = progress.record(ids, worker);
@@ -49,6 +54,12 @@ export async function commitRecorded(
     if (before.length > 0) await runTogether(session, before, doing, facts);
     before = [];
     if (!(await waits)) throw new GivesWay();
+  }
+  if (isOneStatement && before.length > 0 && progress.kind === 'gtid' && session.tellsGtids) {
+    const reply = (await session.runCommitting(before)).at(-1);
+    if (reply !== undefined && !reply.ok) throw applyError(reply, doing, facts);
+    if (reply?.committedGtid === false) await session.execute(['COMMIT'], 'COMMIT', facts);
+    return;
   }
   const all = [...before, ...record, 'COMMIT'];
   const replies = await session.runTogether(all);
@@ -67,27 +78,6 @@ export async function commitRecorded(
     );
   }
   throw applyError(last, doing, facts);
-}
-
-/**
- * With GTIDs: a transaction whose rows are one statement, the last of `statements`, needs no COMMIT: the session commits by itself. Where
- * the target had all rows as they were to be, or keeps none, the server does not, and the GTID waits for a COMMIT: a reply tells.
- */
-export async function commitOneStatement(
-  around: CommitSurroundings,
-  statements: readonly (string | Statement)[],
-  doing: string,
-): Promise<void> {
-  const { session, facts, context } = around;
-  if (!session.tellsGtids || lengthOf(statements) + PACKET_MARGIN > context.facts.maxAllowedPacket) {
-    return commitRecorded(around, statements, doing);
-  }
-  const waits = around.turn();
-  if (waits !== null) return commitRecorded({ ...around, turn: () => waits }, statements, doing);
-  const last = (await session.runCommitting(statements)).at(-1);
-  if (last === undefined) return;
-  if (!last.ok) throw applyError(last, doing, facts);
-  if (!last.committedGtid) await session.execute(['COMMIT'], 'COMMIT', facts);
 }
 
 async function runTogether(

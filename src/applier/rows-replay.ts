@@ -25,7 +25,6 @@ import {
 } from './binlog-statement.ts';
 import { type Joining, MergedRows } from './merged-rows.ts';
 import type { ReplayContext } from './replay-context.ts';
-import type { StatementMemory } from './statement-memory.ts';
 import type { EventView } from './transaction.ts';
 
 const TABLE_ID_LENGTH = 6;
@@ -38,15 +37,12 @@ export class RowsReplay {
   /** Null: no rule is active. */
   readonly #filter: TargetFilter | null;
   readonly #facts: ErrorFacts;
-  readonly #memory: StatementMemory;
   readonly #statement: BinlogStatement | MergedRows;
   readonly #tables = new Map<number, TableMap>();
   /** Of the tables in #tables, where there is a filter. */
   readonly #verdicts = new Map<number, TableVerdict>();
   /** Table of the last rows event: for error texts. */
   #table: TableMap | null = null;
-  /** Something was given away already. */
-  #taken = false;
   rowsApplied = 0;
   rowsLeftOut = 0;
 
@@ -61,7 +57,6 @@ export class RowsReplay {
     this.#maxAllowedPacket = maxAllowedPacket;
     this.#filter = filter;
     this.#facts = facts;
-    this.#memory = options.memory;
     this.#statement = join === 'nothing' ? new BinlogStatement(options) : new MergedRows(options, join);
   }
 
@@ -137,21 +132,14 @@ export class RowsReplay {
     return countRows(table, buf, start + EVENT_HEADER_LENGTH, end, type, fde.postHeaderLengths);
   }
 
-  /** Everything that was taken was sent, and is answered. */
-  answered(): void {
-    this.#memory.answered();
-  }
-
-  /** All rows so far are gathered, and are one statement for the server. */
+  /** What is gathered is one whole row statement for the server. */
   get isOneStatement(): boolean {
-    return !this.#taken && this.#statement.isOneStatement;
+    return this.#statement.isOneStatement;
   }
 
   /** Null: nothing is gathered. */
   take(): StatementPieces | null {
-    if (this.#statement.isEmpty) return null;
-    this.#taken = true;
-    return this.#statement.take();
+    return this.#statement.isEmpty ? null : this.#statement.take();
   }
 
   /** A whole BINLOG statement around one oversized event; what was gathered must have been taken. */

@@ -35,7 +35,7 @@ import { BranchStart } from './branch-start.ts';
 import type { FilterCounters } from './filter-counters.ts';
 import { isLeftOut } from './left-out-branch.ts';
 import type { PreparedPlace } from './prepared-branches.ts';
-import { type CommitSurroundings, commitOneStatement, commitRecorded } from './recorded-commit.ts';
+import { type CommitSurroundings, commitRecorded } from './recorded-commit.ts';
 import type { ReplayContext } from './replay-context.ts';
 import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
@@ -59,6 +59,7 @@ export class TransactionReplay {
   /** Where it stands, for every error about it. */
   readonly facts: ErrorFacts;
   readonly #rows: RowsReplay;
+  readonly #memory: BinlogStatementOptions['memory'];
   readonly #statements: StatementReplay;
   #batch: (string | Statement)[] = [];
   #batchBytes = 0;
@@ -84,6 +85,7 @@ export class TransactionReplay {
     this.facts = transactionFacts(members);
     const ids = members.map(({ id }) => id);
     this.around = { context, session, tx, ids, facts: this.facts, turn };
+    this.#memory = rows.memory;
     this.#rows = new RowsReplay(context, rows, this.facts, joining(members));
     this.#fde = tx.fde;
     this.#statements = new StatementReplay(context, session, tx, this.facts);
@@ -300,12 +302,12 @@ export class TransactionReplay {
   async #commit(): Promise<void> {
     this.#begin();
     const after = this.#statements.beforeCommit();
-    const byGtid = this.#context.progress.kind === 'gtid';
-    const one = byGtid && this.#isWhole && after.length === 0 && this.#rows.isOneStatement;
+    // Nothing was sent, and nothing stands in the batch but its name: all its rows are those that are gathered.
+    const isAll = this.#isWhole && this.#batchBytes === 0 && after.length === 0;
+    const isOneStatement = isAll && this.#rows.isOneStatement;
     this.#takeRows();
     this.#batch.push(...after);
-    const commit = one ? commitOneStatement : commitRecorded;
-    await commit(this.around, this.#takeBatch(), this.#rows.description);
+    await commitRecorded(this.around, this.#takeBatch(), this.#rows.description, isOneStatement);
   }
 
   #takeBatch(): (string | Statement)[] {
@@ -318,7 +320,7 @@ export class TransactionReplay {
   async #send(): Promise<void> {
     this.#isWhole = false;
     await this.#session.execute(this.#takeBatch(), this.#rows.description, this.facts);
-    this.#rows.answered();
+    this.#memory.answered();
   }
 
   // ---- XA

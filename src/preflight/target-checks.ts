@@ -268,8 +268,7 @@ function checkLease(found: Findings, { channel, target }: TargetFactsOf): void {
   );
 }
 
-function checkConnections(found: Findings, facts: TargetFactsOf): void {
-  const { config, target, channel, kind } = facts;
+function checkConnections(found: Findings, { config, target, channel, kind }: TargetFactsOf): void {
   const { workers, sessionsEach } = crewOf(config, kind);
   // Each needs one; the others are had as long as there are some.
   const needed = workers + SESSIONS_BESIDES_WORKERS;

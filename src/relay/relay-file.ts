@@ -122,13 +122,12 @@ export class RelayFile {
 
   append(buf: Buffer, start: number, end: number): void {
     const length = end - start;
-    if (length > this.#buffer.length - this.#fill || length >= LONG) {
+    if (length >= LONG || length > this.#buffer.length) {
       this.flush();
-      if (length >= LONG || length > this.#buffer.length) {
-        this.#write(buf, start, end);
-        return;
-      }
+      this.#write(buf, start, end);
+      return;
     }
+    if (length > this.#buffer.length - this.#fill) this.flush();
     buf.copy(this.#buffer, this.#fill, start, end);
     this.#fill += length;
   }

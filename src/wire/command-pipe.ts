@@ -78,7 +78,6 @@ const JOIN_LENGTH_MAX = 64 * 1024;
 const SESSION_STATE_CHANGED = 0x4000;
 /** enum_session_state_type (include/mysql_com.h). */
 const SESSION_TRACK_GTIDS = 3;
-const NOT_TRACKED = { info: '', gtid: false };
 const NOTHING = {
   ok: true,
   affectedRows: 0,
@@ -86,6 +85,7 @@ const NOTHING = {
   warnings: 0,
   committedGtid: false,
   info: '',
+  rows: [],
 } as const;
 
 type Expect = 'reply' | 'columns' | 'columns-end' | 'rows';
@@ -345,15 +345,7 @@ export class CommandPipe {
           if (whole) eof.skip(1);
           const warnings = whole ? eof.u16() : 0;
           const status = whole ? eof.u16() : 0;
-          this.#settle({
-            ok: true,
-            affectedRows: 0,
-            status,
-            warnings,
-            committedGtid: false,
-            info: '',
-            rows: this.#rows,
-          });
+          this.#settle({ ...NOTHING, status, warnings, rows: this.#rows });
         } else if (this.#marker === 0xff) {
           this.#settle({ ok: false, ...decodeErrorPacket(buf, from, to) });
         } else if (this.#pending[0]?.keepRows === true) {
@@ -369,7 +361,7 @@ export class CommandPipe {
     }
     if (this.#marker === 0xfb) throw this.#protocol('the server asks for a local file');
     if (this.#isEof()) {
-      this.#settle({ ...NOTHING, rows: [] });
+      this.#settle(NOTHING);
       return;
     }
     const reply = new ByteDecoder(buf, start, end, 'reply packet');
@@ -379,9 +371,10 @@ export class CommandPipe {
       skipLenencInt(reply);
       const status = reply.u16();
       const warnings = reply.u16();
-      const said = this.#tracksSession ? readSaid(reply, status) : NOT_TRACKED;
-      const info = this.#tracksSession ? said.info : reply.utf8(reply.remaining);
-      this.#settle({ ok: true, affectedRows, status, warnings, committedGtid: said.gtid, info, rows: [] });
+      const { info, committedGtid } = this.#tracksSession
+        ? readTracked(reply, status)
+        : { info: reply.utf8(reply.remaining), committedGtid: false };
+      this.#settle({ ok: true, affectedRows, status, warnings, committedGtid, info, rows: [] });
       return;
     }
     const columns = reply.lenencInt();
@@ -450,17 +443,17 @@ export class CommandPipe {
 /**
  * The end of an OK packet with SESSION_TRACK: the remark, and what has changed in the session, as entries of a type and data.
  */
-function readSaid(packet: ByteDecoder, status: number): { readonly info: string; readonly gtid: boolean } {
+function readTracked(packet: ByteDecoder, status: number): Pick<OkReply, 'info' | 'committedGtid'> {
   const info = packet.remaining > 0 ? packet.utf8(packet.lenencInt()) : '';
-  let gtid = false;
+  let committedGtid = false;
   if ((status & SESSION_STATE_CHANGED) !== 0 && packet.remaining > 0) {
     packet.lenencInt();
     while (packet.remaining > 0) {
-      if (packet.u8() === SESSION_TRACK_GTIDS) gtid = true;
+      if (packet.u8() === SESSION_TRACK_GTIDS) committedGtid = true;
       packet.skip(packet.lenencInt());
     }
   }
-  return { info, gtid };
+  return { info, committedGtid };
 }
 
 /** last_insert_id may use all 64 bits, so it is passed over without becoming a number. */

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { unlogged } from '../support/accounts.ts';
 import { ApplierRig } from '../support/applier-rig.ts';
 import { assertEqualServers } from '../support/equality.ts';
 import { startServer, type TestServer } from '../support/test-server.ts';
@@ -22,11 +23,10 @@ describe('sessions of an applier', () => {
     await source.query('CREATE DATABASE shop');
     await source.query('CREATE TABLE shop.t (id INT PRIMARY KEY, v INT)');
     rig = await ApplierRig.create(source, target, { progress: 'gtid', account: ACCOUNT });
-    const admin = await target.connect();
-    await admin.query('SET sql_log_bin = 0');
-    await admin.query(`CREATE USER '${ACCOUNT.user}'@'%' IDENTIFIED BY '${ACCOUNT.password}'`);
-    await admin.query(`GRANT ALL ON *.* TO '${ACCOUNT.user}'@'%'`);
-    await admin.end();
+    await unlogged(target, [
+      `CREATE USER '${ACCOUNT.user}'@'%' IDENTIFIED BY '${ACCOUNT.password}'`,
+      `GRANT ALL ON *.* TO '${ACCOUNT.user}'@'%'`,
+    ]);
     await rig.catchUp();
   });
   afterAll(async () => {
@@ -35,11 +35,10 @@ describe('sessions of an applier', () => {
   });
   afterEach(() => limitTo(0));
 
-  async function limitTo(connections: number): Promise<void> {
-    const admin = await target.connect();
-    await admin.query('SET sql_log_bin = 0');
-    await admin.query(`ALTER USER '${ACCOUNT.user}'@'%' WITH MAX_USER_CONNECTIONS ${connections}`);
-    await admin.end();
+  /** Sessions of the life before are gone then: they would count. */
+  async function limitTo(most: number): Promise<void> {
+    await haveConnections(0);
+    await unlogged(target, [`ALTER USER '${ACCOUNT.user}'@'%' WITH MAX_USER_CONNECTIONS ${most}`]);
   }
 
   /** Transactions that may run side by side. */
@@ -60,9 +59,12 @@ describe('sessions of an applier', () => {
     return Number(row?.n);
   }
 
+  const haveConnections = (number: number): Promise<void> =>
+    vi.waitFor(async () => expect(await connections()).toBe(number), { timeout: 10_000 });
+
   test('are one for each worker when there is little to do, and more when it is behind', async () => {
     const life = await rig.begin({ workers: 4 });
-    await vi.waitFor(async () => expect(await connections()).toBe(5));
+    await haveConnections(5);
     await source.query(`INSERT INTO shop.t VALUES (${next++}, 0)`);
     await rig.feed();
     await rig.untilCaughtUp(life);
@@ -70,7 +72,7 @@ describe('sessions of an applier', () => {
     await commitMany();
     await rig.feed();
     await rig.untilCaughtUp(life);
-    expect(await connections()).toBeGreaterThan(5);
+    await vi.waitFor(async () => expect(await connections()).toBeGreaterThan(5));
     expect(await life.stop()).toBeNull();
     await assertEqualServers(source, target, { schemas: ['shop'], gtid: true });
   });
@@ -82,7 +84,7 @@ describe('sessions of an applier', () => {
     await rig.feed();
     const life = await rig.begin({ workers: 4 });
     await rig.untilCaughtUp(life);
-    expect(await connections()).toBe(6);
+    await haveConnections(6);
     expect(await life.stop()).toBeNull();
     expect(rig.logged.map(({ message }) => message)).toContain(
       'the target takes no more connections; going on in those there are',
@@ -96,7 +98,7 @@ describe('sessions of an applier', () => {
     await rig.feed();
     const life = await rig.begin({ workers: 4 });
     await rig.untilCaughtUp(life);
-    expect(await connections()).toBe(3);
+    await haveConnections(3);
     expect(await life.stop()).toBeNull();
     await limitTo(1);
     await commitMany();
