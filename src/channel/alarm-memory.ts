@@ -6,7 +6,7 @@
  * An alarm is remembered when it has been delivered, or given up, never before: a kill in between raises it once more. So the
  * file only ever keeps an alarm from being repeated; one that is damaged, or cannot be written, is a warning and no failure.
  * The newest IDS_MAX of each target are kept.
- * Thread: main. Writes at most once in WRITE_MS.
+ * Thread: main. The first is written at once, those that follow it at most once in WRITE_MS.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,9 @@ export class AlarmMemory {
   readonly #log: Logger;
   /** By channel and target; ids in the order in which they came. */
   readonly #ids: Map<string, Set<string>>;
+  /** Runs for WRITE_MS after a write. */
   #timer: NodeJS.Timeout | null = null;
+  #written = true;
   #failed = false;
 
   private constructor(path: string, log: Logger, ids: Map<string, Set<string>>) {
@@ -63,18 +65,22 @@ export class AlarmMemory {
       if (ids.size <= IDS_MAX) break;
       ids.delete(oldest);
     }
-    this.#timer ??= setTimeout(() => this.#write(), WRITE_MS);
+    this.#written = false;
+    if (this.#timer === null) this.#write();
   }
 
   /** Writes what is not written. */
   close(): void {
-    if (this.#timer === null) return;
-    clearTimeout(this.#timer);
     this.#write();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
   }
 
   #write(): void {
     this.#timer = null;
+    if (this.#written) return;
+    this.#written = true;
+    this.#timer = setTimeout(() => this.#write(), WRITE_MS);
     const targets = [...this.#ids].map(([key, ids]) => {
       const [channel, target] = JSON.parse(key) as [string, string];
       return { channel, target, ids: [...ids] };

@@ -1,6 +1,8 @@
 /**
  * Guards in front of a delayed target: what they find is told at once, held until somebody has answered, and never too late.
  */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { TargetStatus } from '../../src/observe/status.ts';
@@ -106,6 +108,10 @@ describe.each(WAYS)('on %s with progress %s', (flavour, progress) => {
       { event: 'guard', gtid: id, guard: 'drop_table', on_guard: 'hold', target: 'standby' },
     ]);
     expect(millrace.output).toContain('"msg":"a guard has found something"');
+    // The answer to the post is on its way back: a kill before it has come tells the alarm once more.
+    const remembered = join(millrace.dataDir, 'millrace.alarms.json');
+    while (!existsSync(remembered)) await delay(20);
+    expect(readFileSync(remembered, 'utf8')).toContain(id);
 
     await command('delay', 'standby', '0s');
     const held = await until('held', ({ state }) => state === 'held');

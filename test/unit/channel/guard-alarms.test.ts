@@ -185,6 +185,16 @@ describe('the memory of alarms', () => {
     expect(readFileSync(join(dataDir, 'millrace.alarms.json'), 'utf8')).toContain('u:7');
   });
 
+  test('has the first at once and the others soon: a kill right after the delivery repeats nothing', async () => {
+    const path = join(dataDir, 'millrace.alarms.json');
+    const memory = AlarmMemory.open(dataDir, log);
+    memory.add('orders', 'standby', 'u:1');
+    expect(readFileSync(path, 'utf8')).toContain('u:1');
+    memory.add('orders', 'standby', 'u:2');
+    await until(() => readFileSync(path, 'utf8').includes('u:2'));
+    memory.close();
+  });
+
   test('is bounded', () => {
     const memory = AlarmMemory.open(dataDir, log);
     for (let n = 0; n < 5_000; n++) memory.add('orders', 'standby', `u:${n}`);
