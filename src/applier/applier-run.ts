@@ -9,6 +9,7 @@
  * was in flight is committed) or something fails (rejects; nothing half-done remains: sessions are closed, the server rolls
  * back). Nothing is kept from one life to the next: a new one asks the target again.
  */
+import { setMaxListeners } from 'node:events';
 import { toPlain } from '../base/errors.ts';
 import { type Logger, sleep, systemClock } from '../base/runtime.ts';
 import { type PositionKind, type PositionSet, transactionIdText } from '../binlog/position-set.ts';
@@ -109,6 +110,8 @@ export class ApplierRun {
     this.#published = new PublishedEnd(options.published);
     this.#due = new SourceDueClock(systemClock, () => this.#published.read());
     this.#due.learn(options.sourceClock);
+    // Whoever waits to be alone listens, and so many may.
+    setMaxListeners(0, this.#ended);
     const { workers } = crewOf(options, kind);
     this.#scheduler = new ApplyScheduler<ApplyUnit>({
       workers,
@@ -291,11 +294,8 @@ export class ApplierRun {
   // ---- setting up
 
   async #openWorkers(): Promise<ApplyWorkers> {
-    const { endpoint, relayDir, channel, commitOrder } = this.#options;
     const crew = new ApplyWorkers({
-      endpoint,
-      relayDir,
-      channel,
+      to: this.#options,
       crew: crewOf(this.#options, this.#kind),
       target: this.#target!,
       published: this.#published,
@@ -307,10 +307,11 @@ export class ApplierRun {
       broken: this.#broken.signal,
       stopping: () => this.#stop.signal.aborted,
       standAlone: (unit) => this.#standAlone(unit),
-      turn: (unit) => (commitOrder === 'source' ? this.#turns.wait(unit) : null),
+      turn: (unit) => (this.#options.commitOrder === 'source' ? this.#turns.wait(unit) : null),
       ranAlone: (unit) => this.#scheduler.ranAlone(unit),
+      onCanFollow: () => this.#bell.ring(),
       onSessions: (sessions) => {
-        this.#scheduler.unitsMax = sessions;
+        this.#scheduler.sessions = sessions;
         this.#bell.ring();
       },
       // A target that is gone is noticed at once, also while there is nothing to apply: no lag of 0 that is not true.
@@ -420,14 +421,14 @@ export class ApplierRun {
 
   #dispatch(workers: ApplyWorkers): void {
     for (;;) {
-      const unit = this.#scheduler.takeReady();
-      if (unit === null) break;
-      void workers.apply(unit).then(
-        (rows) => this.#finished(unit, rows),
+      const next = this.#scheduler.take(workers.canFollow);
+      if (next === null) break;
+      void workers.apply(next).then(
+        (rows) => this.#finished(next.unit, rows),
         (error: unknown) => this.#fail(error),
       );
     }
-    if (this.#scheduler.inFlight === this.#scheduler.unitsMax) workers.grow();
+    if (this.#scheduler.isFull) workers.grow();
   }
 
   #finished(unit: ApplyUnit, rows: number | null): void {

@@ -284,8 +284,8 @@ export class ApplyIntake {
   }
 
   #schedule(units: readonly ClosedUnit[]): void {
-    for (const { conflicts, bytes, members } of units) {
-      this.#scheduler.admit({ ordinal: this.#scheduled++, conflicts, bytes, members });
+    for (const { conflicts, bytes, members, mayFollow } of units) {
+      this.#scheduler.admit({ ordinal: this.#scheduled++, conflicts, bytes, members, mayFollow });
     }
   }
 

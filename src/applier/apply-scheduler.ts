@@ -20,6 +20,10 @@
  *   commit_order window → up to `windowMax`; any → no windows, the logical clock alone; source → neither, but whoever is
  *   done waits with its COMMIT until it is the first (commit-turns.ts).
  *
+ * Chains. What must wait for others may be sent without waiting where all of them are in one session: behind the last of them, in
+ * the source's order, and undone when one before it fails (apply-worker.ts). With nearly nothing queued, and with commit_order
+ * source, only where everything in flight is in that session: then it is the order of commits too.
+ *
  * Standing alone. A transaction that failed may ask for a second try after everything before it has committed and
  * with nothing else running (`standAlone`): an error is believed only then, or when nothing ran beside it from its start
  * to its failure (`ranAlone`), since a key that exists on the target alone can make two transactions depend on each other
@@ -61,6 +65,8 @@ export interface Schedulable {
   readonly conflicts: Conflicts;
   /** Memory held until it is committed. */
   readonly bytes: number;
+  /** It can be sent directly behind another one in the same session, and another one behind it. */
+  readonly mayFollow: boolean;
 }
 
 export interface SchedulerLimits {
@@ -71,16 +77,30 @@ export interface SchedulerLimits {
   readonly transactionsMax: number;
 }
 
+export interface Started<T> {
+  readonly unit: T;
+  /** It is sent behind this one, which is in flight; null: in a session of its own. */
+  readonly before: T | null;
+}
+
+/** What is in flight in one session. */
+interface Chain<T> {
+  last: T;
+  length: number;
+}
+
 export class ApplyScheduler<T extends Schedulable> {
-  /** In flight at a time: as many as there are sessions, which may be more than workers. */
-  unitsMax: number;
+  /** Sessions there are, which may be more than workers: so many chains are in flight at a time. */
+  sessions: number;
   readonly #limits: SchedulerLimits;
   /** Admitted, not committed; place 0 has ordinal #firstOrdinal. A committed one is null until it can leave. */
   readonly #pending = new Fifo<T | null>();
   #firstOrdinal = 0;
   /** Place in #pending of the next transaction to dispatch. */
   #next = 0;
-  readonly #inFlight = new Set<T>();
+  /** Each with the chain it is in: one session's. */
+  readonly #inFlight = new Map<T, Chain<T>>();
+  #chains = 0;
   readonly #alone: T[] = [];
   /** In flight, and at some time beside another one. */
   readonly #beside = new Set<T>();
@@ -90,7 +110,7 @@ export class ApplyScheduler<T extends Schedulable> {
   constructor(limits: SchedulerLimits) {
     assert(limits.workers >= 1, 'at least one worker');
     this.#limits = limits;
-    this.unitsMax = limits.workers;
+    this.sessions = limits.workers;
   }
 
   get canAdmit(): boolean {
@@ -114,27 +134,85 @@ export class ApplyScheduler<T extends Schedulable> {
     return back;
   }
 
+  /** The next transaction, if it may start now in a session of its own or behind another one. The caller starts it at once. */
+  take(can: (head: T, before: T) => boolean): Started<T> | null {
+    const ready = this.takeReady();
+    return ready === null ? this.takeFollower(can) : { unit: ready, before: null };
+  }
+
   /** The next transaction that may start now, or null. The caller starts it at once. */
   takeReady(): T | null {
     const head = this.#pending.at(this.#next);
     if (head === undefined || head === null || this.#alone.length > 0) return null;
     if (!this.#mayStart(head)) return null;
     if (this.#inFlight.size === 0) this.#inWindow = 0;
-    this.#next += 1;
     this.#inWindow += 1;
-    this.#inFlight.add(head);
-    if (this.#inFlight.size > 1) for (const running of this.#inFlight) this.#beside.add(running);
+    this.#chains += 1;
+    this.#start(head, { last: head, length: 0 });
     return head;
+  }
+
+  /**
+   * The next transaction where it may be sent behind another one, which is still in flight, or null. The caller sends it at once. `can`: asks the
+   * session whether the one before is on its way there.
+   */
+  takeFollower(can: (head: T, before: T) => boolean): Started<T> | null {
+    const head = this.#pending.at(this.#next);
+    if (head === undefined || head === null || this.#alone.length > 0 || !head.mayFollow) return null;
+    const inOrder = this.#limits.commitOrder === 'source' || this.#windowSize() === 1;
+    if (!inOrder && this.#inWindow >= this.#windowSize()) return null;
+    const chain = inOrder ? this.#onlyChain() : this.#chainBefore(head);
+    if (chain === null) return null;
+    const before = chain.last;
+    if (!before.mayFollow || !can(head, before)) return null;
+    if (!inOrder) this.#inWindow += 1;
+    this.#start(head, chain);
+    return { unit: head, before };
+  }
+
+  #start(head: T, chain: Chain<T>): void {
+    this.#next += 1;
+    chain.last = head;
+    chain.length += 1;
+    this.#inFlight.set(head, chain);
+    if (this.#inFlight.size > 1) for (const running of this.#inFlight.keys()) this.#beside.add(running);
+  }
+
+  #ended(transaction: T): boolean {
+    const chain = this.#inFlight.get(transaction);
+    if (chain === undefined) return false;
+    chain.length -= 1;
+    if (chain.length === 0) this.#chains -= 1;
+    return this.#inFlight.delete(transaction);
   }
 
   #mayStart(head: T): boolean {
     if (this.#inFlight.size === 0) return true;
-    if (this.#inFlight.size >= this.unitsMax) return false;
+    if (this.#chains >= this.sessions) return false;
+    // It will follow when it can.
+    if (this.#limits.commitOrder === 'source' && head.mayFollow) return false;
     if (this.#inWindow >= this.#windowSize()) return false;
-    for (const running of this.#inFlight) {
+    for (const running of this.#inFlight.keys()) {
       if (mustNotOverlap(running.conflicts, head.conflicts)) return false;
     }
     return true;
+  }
+
+  /** Everything in flight is in it. */
+  #onlyChain(): Chain<T> | null {
+    const [chain] = this.#inFlight.values();
+    return chain !== undefined && this.#chains === 1 ? chain : null;
+  }
+
+  /** Everything in flight that the transaction must not overlap with is in it. */
+  #chainBefore(head: T): Chain<T> | null {
+    let found: Chain<T> | null = null;
+    for (const [running, chain] of this.#inFlight) {
+      if (chain === found || !mustNotOverlap(running.conflicts, head.conflicts)) continue;
+      if (found !== null) return null;
+      found = chain;
+    }
+    return found;
   }
 
   #windowSize(): number {
@@ -157,7 +235,7 @@ export class ApplyScheduler<T extends Schedulable> {
 
   /** `transaction` is committed on the target (or was found there). */
   committed(transaction: T): void {
-    assert(this.#inFlight.delete(transaction), 'only a dispatched transaction commits');
+    assert(this.#ended(transaction), 'only a dispatched transaction commits');
     this.#beside.delete(transaction);
     const waiting = this.#alone.indexOf(transaction);
     if (waiting >= 0) this.#alone.splice(waiting, 1);
@@ -172,7 +250,7 @@ export class ApplyScheduler<T extends Schedulable> {
 
   /** `transaction` was rolled back and is not tried again: the applier stops, and nothing is dispatched any more. */
   givenUp(transaction: T): void {
-    assert(this.#inFlight.delete(transaction), 'only a dispatched transaction is given up');
+    assert(this.#ended(transaction), 'only a dispatched transaction is given up');
     this.#beside.delete(transaction);
     const waiting = this.#alone.indexOf(transaction);
     if (waiting >= 0) this.#alone.splice(waiting, 1);
@@ -190,7 +268,7 @@ export class ApplyScheduler<T extends Schedulable> {
   /** Everything before it is committed and whatever else is in flight waits, holding nothing. */
   mayStandAlone(transaction: T): boolean {
     if (!this.isFirst(transaction)) return false;
-    for (const running of this.#inFlight) if (!this.#alone.includes(running)) return false;
+    for (const running of this.#inFlight.keys()) if (!this.#alone.includes(running)) return false;
     return true;
   }
 
@@ -210,6 +288,11 @@ export class ApplyScheduler<T extends Schedulable> {
 
   get inFlight(): number {
     return this.#inFlight.size;
+  }
+
+  /** Every session has something in flight. */
+  get isFull(): boolean {
+    return this.#chains === this.sessions;
   }
 
   /** Number of transactions, from the first admitted, that are all committed. */

@@ -65,7 +65,7 @@ export class UnitBuilder {
     if (first === undefined) return [];
     this.#open = [];
     this.#openBytes = 0;
-    return [{ conflicts: conflictsOf(members), bytes, members }];
+    return [{ conflicts: conflictsOf(members), bytes, members, mayFollow: mayFollow(members, bytes) }];
   }
 
   #fits(transaction: Transaction): boolean {
@@ -83,6 +83,13 @@ export class UnitBuilder {
 function mayShare(transaction: Transaction): boolean {
   const { conflicts, ending, events, skip } = transaction;
   return conflicts.by === 'clock' && ending === 'xid' && events !== null && skip === null;
+}
+
+/** All of it fits into one packet, which is worth waiting for. */
+const FOLLOWER_BYTES_MAX = 256 * 1024;
+
+function mayFollow(members: readonly Transaction[], bytes: number): boolean {
+  return bytes <= FOLLOWER_BYTES_MAX && members.every(mayShare);
 }
 
 function conflictsOf(members: readonly Transaction[]): Conflicts {

@@ -1,6 +1,11 @@
 /**
- * Applies units (a transaction, or several that commit together) one at a time in its own session, and decides what an
+ * Applies units (a transaction, or several that commit together) in its own session, one after the other, and decides what an
  * error means. When several fail together, their members are applied one by one: an error is one transaction's.
+ *
+ * A unit may follow another before that one is answered: its one packet is sent directly behind the other's last, and
+ * begins with a statement that fails unless the other is committed. So the server goes from one to the next without us, and a failure
+ * leaves everything behind it undone. A follower that was not committed, for whatever reason, is applied again when everything before it is
+ * committed and nothing runs beside it, as if it had never been sent.
  *
  *   connection lost     not decided here: the whole applier reconnects, asks the target what it has, and begins there
  *   transient           rolled back, tried again after a jittered pause (a deadlock, a lock wait, a full disk)
@@ -18,8 +23,9 @@ import type { BinlogStatementOptions } from './binlog-statement.ts';
 import { replayEmpty } from './empty-replay.ts';
 import { joinedEvents } from './event-slab.ts';
 import { addFiltered, type FilterCounters } from './filter-counters.ts';
-import { GivesWay } from './recorded-commit.ts';
+import { type Behind, GivesWay, NotBehind } from './recorded-commit.ts';
 import type { ReplayContext } from './replay-context.ts';
+import { type SharedMemory, StatementMemory } from './statement-memory.ts';
 import type { EventView, Transaction } from './transaction.ts';
 import { TransactionReplay } from './transaction-replay.ts';
 import { branchLiteral } from './xa-branch.ts';
@@ -28,6 +34,8 @@ import { branchLiteral } from './xa-branch.ts';
 const TRANSIENT_RETRIES = 10;
 const RETRY_BASE_MS = 20;
 const RETRY_MAX_MS = 2000;
+/** Unanswered in a session at a time: enough that it never waits for us. */
+const FOLLOWING_MAX = 16;
 
 /** What applying may end with short of success, on whose account the whole applier stops or reconnects. */
 const NOT_ABOUT_ORDER = new Set([
@@ -42,7 +50,8 @@ const NOT_ABOUT_ORDER = new Set([
 ]);
 
 export interface ApplyWorkerSurroundings {
-  readonly rows: BinlogStatementOptions;
+  readonly rows: Omit<BinlogStatementOptions, 'memory'>;
+  readonly memory: SharedMemory;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** Of all workers. */
@@ -53,6 +62,8 @@ export interface ApplyWorkerSurroundings {
   standAlone(unit: ApplyUnit): Promise<void>;
   /** With `commit_order: source`, when it is not the first: see commit-turns.ts. Null: it may commit now. */
   turn(unit: ApplyUnit): Promise<boolean> | null;
+  /** Something may follow that could not before. */
+  onCanFollow(): void;
   /** Everything before it was committed when it started, and nothing has started beside it until now. */
   ranAlone(unit: ApplyUnit): boolean;
 }
@@ -74,14 +85,33 @@ export interface WorkerActivity {
   readonly waits: 'pause' | 'predecessor' | 'turn' | null;
 }
 
+/** A unit on its way in the session. */
+interface Passage {
+  readonly unit: ApplyUnit;
+  readonly sinceMs: number;
+  readonly rows: BinlogStatementOptions;
+  replay: TransactionReplay | null;
+  attempt: number;
+  waits: WorkerActivity['waits'];
+  /** `session.sent` after its last packet; null: that is not sent. */
+  sent: number | null;
+  /** Whoever gave it to the worker does other things by now. */
+  isGiven: boolean;
+  /** Its progress is not noted yet. */
+  unanswered: boolean;
+  /** Resolves when it is over, however it ended. */
+  readonly over: Promise<void>;
+  end(): void;
+}
+
 export class ApplyWorker {
   readonly session: ApplySession;
   readonly #context: ReplayContext;
   readonly #around: ApplyWorkerSurroundings;
-  #replay: TransactionReplay | null = null;
-  #busy: { readonly unit: ApplyUnit; readonly sinceMs: number } | null = null;
-  #attempt = 1;
-  #waits: WorkerActivity['waits'] = null;
+  /** In the order in which they were given. */
+  readonly #passages: Passage[] = [];
+  /** Nobody's: each passage has its own, since texts are needed until all of them is answered. */
+  readonly #memories: StatementMemory[] = [];
 
   constructor(session: ApplySession, context: ReplayContext, around: ApplyWorkerSurroundings) {
     this.session = session;
@@ -93,50 +123,137 @@ export class ApplyWorker {
     return this.#context.worker;
   }
 
+  /** It has nothing to do. */
+  get isIdle(): boolean {
+    return this.#passages.length === 0;
+  }
+
   /** Nothing is sent in its session: it has nothing to do, or waits. */
   get isQuiet(): boolean {
-    return this.#busy === null || this.#waits !== null;
+    return this.#passages.every(({ waits }) => waits !== null);
   }
 
   /** Null: it has nothing to do. */
   activity(nowMs: number): WorkerActivity | null {
-    if (this.#busy === null) return null;
-    const { unit, sinceMs } = this.#busy;
-    const doing = this.#replay?.doing;
+    const [oldest] = this.#passages;
+    if (oldest === undefined) return null;
+    const { unit, sinceMs, replay, attempt, waits } = oldest;
+    const doing = replay?.doing;
     return {
       worker: this.number,
       connection: this.session.threadId,
       transaction: transactionIdText(unit.members[0]!.id),
       ordinal: unit.ordinal,
       ageMs: nowMs - sinceMs,
-      attempt: this.#attempt,
+      attempt,
       doing: doing?.text ?? 'a transaction',
       table: doing?.table ?? null,
-      waits: this.#waits,
+      waits,
     };
   }
 
   /** Returns the number of rows applied; null: given up. @throws what the applier has to decide about. */
   async apply(unit: ApplyUnit): Promise<number | null> {
-    this.#busy = { unit, sinceMs: systemClock.monotonicMs() };
+    const passage = this.#begin(unit);
     try {
-      return await this.#applyUntilDecided(unit);
+      const applied = this.#applyUntilDecided(passage);
+      passage.isGiven = true;
+      return await applied;
     } finally {
-      this.#busy = null;
+      this.#leave(passage);
     }
   }
 
-  async #applyUntilDecided(unit: ApplyUnit): Promise<number | null> {
-    this.#attempt = 1;
-    this.#waits = null;
-    if (unit.members.length > 1) {
-      const together = await this.#applyTogether(unit);
+  /** This unit's one packet would go directly behind the last that was sent, which ends the unit given last. */
+  canFollow(unit: ApplyUnit): boolean {
+    const { length } = this.#passages;
+    const last = this.#passages[length - 1];
+    return (
+      last !== undefined &&
+      length < FOLLOWING_MAX &&
+      last.sent === this.session.sent &&
+      this.session.lost === null &&
+      this.session.isPrimed(unit.members[0]!.formatDescription)
+    );
+  }
+
+  /** As `apply`, when `canFollow`. */
+  async follow(unit: ApplyUnit): Promise<number | null> {
+    const before = this.#passages.at(-1)!;
+    const ids = this.#passages
+      .filter(({ unanswered }) => unanswered)
+      .flatMap((each) => each.unit.members.map(({ id }) => id));
+    const passage = this.#begin(unit);
+    try {
+      try {
+        const applied = this.#applyOnce(passage, unit.members, { sent: before.sent!, ids });
+        passage.isGiven = true;
+        return await applied;
+      } catch (error) {
+        if (!(error instanceof NotBehind)) this.#requireAboutOrder(error);
+      }
+      if (!(await this.#followAlone(passage, before))) return null;
+      return await this.#applyUntilDecided(passage);
+    } finally {
+      this.#leave(passage);
+    }
+  }
+
+  /** Waits for its turn as if it had not been sent. False: given up. */
+  async #followAlone(passage: Passage, before: Passage): Promise<boolean> {
+    passage.waits = 'predecessor';
+    // Said at once: whoever is before it may want to be alone too.
+    const alone = this.#around.standAlone(passage.unit);
+    // Not before: the session is theirs until then.
+    await before.over;
+    if (this.session.lost !== null) throw this.session.lost;
+    await this.session.rollback(null);
+    await alone;
+    this.#around.signal.throwIfAborted();
+    return !this.#around.stopping();
+  }
+
+  #begin(unit: ApplyUnit): Passage {
+    const memory = this.#memories.pop() ?? new StatementMemory(this.#around.memory);
+    let end = (): void => {};
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const passage: Passage = {
+      unit,
+      sinceMs: systemClock.monotonicMs(),
+      rows: { ...this.#around.rows, memory },
+      replay: null,
+      attempt: 1,
+      waits: null,
+      sent: null,
+      isGiven: false,
+      unanswered: true,
+      over,
+      end,
+    };
+    this.#passages.push(passage);
+    return passage;
+  }
+
+  #leave(passage: Passage): void {
+    this.#passages.splice(this.#passages.indexOf(passage), 1);
+    this.#memories.push(passage.rows.memory);
+    passage.end();
+  }
+
+  async #applyUntilDecided(passage: Passage): Promise<number | null> {
+    const { members } = passage.unit;
+    passage.attempt = 1;
+    passage.waits = null;
+    if (members.length > 1) {
+      const together = await this.#applyTogether(passage);
       if (together !== null) return together;
     }
     let rows = 0;
-    for (const member of unit.members) {
+    for (const member of members) {
       // What is committed of a unit stays committed: the next life finds it in the progress row.
-      const applied = await this.#applyMember(unit, member);
+      const applied = await this.#applyMember(passage, member);
       if (applied === null) return null;
       rows += applied;
     }
@@ -144,30 +261,32 @@ export class ApplyWorker {
   }
 
   /** One try. Null: it failed and nothing of it is kept; its members are applied one by one, and the one at fault will tell. */
-  async #applyTogether(unit: ApplyUnit): Promise<number | null> {
+  async #applyTogether(passage: Passage): Promise<number | null> {
+    const { members } = passage.unit;
     try {
-      return await this.#applyOnce(unit, unit.members);
+      return await this.#applyOnce(passage, members);
     } catch (error) {
-      if (error instanceof GivesWay) return this.#giveWay(unit);
+      if (error instanceof GivesWay) return this.#giveWay(passage);
       await this.#rollBack(error, null);
       this.#around.log.debug('transactions failed together and are tried one by one', {
-        transaction: transactionIdText(unit.members[0]!.id),
+        transaction: transactionIdText(members[0]!.id),
         error: (error as Error).message,
       });
       return null;
     }
   }
 
-  async #applyMember(unit: ApplyUnit, transaction: Transaction): Promise<number | null> {
+  async #applyMember(passage: Passage, transaction: Transaction): Promise<number | null> {
+    const { unit } = passage;
     let alone = false;
     for (let attempt = 1; ; attempt++) {
-      this.#attempt = attempt;
-      this.#waits = null;
+      passage.attempt = attempt;
+      passage.waits = null;
       try {
-        return await this.#applyOnce(unit, [transaction]);
+        return await this.#applyOnce(passage, [transaction]);
       } catch (error) {
         if (error instanceof GivesWay) {
-          await this.#giveWay(unit);
+          await this.#giveWay(passage);
           if (this.#around.stopping()) return null;
           alone = true;
           continue;
@@ -175,12 +294,12 @@ export class ApplyWorker {
         const ranAlone = this.#around.ranAlone(unit);
         const failure = await this.#rollBack(error, transaction.xid);
         // Its DDL ran and is committed: only a look at the schemas, as after a crash, may decide how it goes on.
-        if (this.#replay?.ranDdl && failure.code === 'APPLY_TRANSIENT') throw failure;
+        if (passage.replay?.ranDdl && failure.code === 'APPLY_TRANSIENT') throw failure;
         const transient = failure.code === 'APPLY_TRANSIENT';
         if (this.#around.stopping() && (transient || !(alone || ranAlone))) return null;
         if (transient) {
           if (attempt > TRANSIENT_RETRIES) throw failure;
-          this.#waits = 'pause';
+          passage.waits = 'pause';
           await sleep(backoffMs(attempt, Math.random(), RETRY_BASE_MS, RETRY_MAX_MS), this.#around.signal);
           continue;
         }
@@ -189,7 +308,7 @@ export class ApplyWorker {
           transaction: transactionIdText(transaction.id),
           error: failure.message,
         });
-        this.#waits = 'predecessor';
+        passage.waits = 'predecessor';
         await this.#around.standAlone(unit);
         if (this.#around.signal.aborted) throw failure;
         if (this.#around.stopping()) return null;
@@ -199,11 +318,11 @@ export class ApplyWorker {
   }
 
   /** Lets go of everything until it can run alone. @throws what has broken the applier, or the loss of the session. */
-  async #giveWay(unit: ApplyUnit): Promise<null> {
+  async #giveWay(passage: Passage): Promise<null> {
     if (this.session.lost !== null) throw this.session.lost;
     await this.session.rollback(null);
-    this.#waits = 'predecessor';
-    await this.#around.standAlone(unit);
+    passage.waits = 'predecessor';
+    await this.#around.standAlone(passage.unit);
     this.#around.signal.throwIfAborted();
     return null;
   }
@@ -212,34 +331,58 @@ export class ApplyWorker {
   async #rollBack(error: unknown, xid: string | null): Promise<MillraceError> {
     if (!(error instanceof MillraceError) || this.session.lost !== null) throw this.session.lost ?? error;
     await this.session.rollback(xid === null ? null : branchLiteral(xid));
+    return this.#requireAboutOrder(error);
+  }
+
+  /** @throws the error where it is not about the order in which transactions ran. */
+  #requireAboutOrder(error: unknown): MillraceError {
+    if (!(error instanceof MillraceError) || this.session.lost !== null) throw this.session.lost ?? error;
     if (this.#around.signal.aborted || NOT_ABOUT_ORDER.has(error.code)) throw error;
     return error;
   }
 
-  async #applyOnce(unit: ApplyUnit, members: readonly Transaction[]): Promise<number> {
-    const turn = (): Promise<boolean> | null => {
-      const waits = this.#around.turn(unit);
-      if (waits === null) return null;
-      this.#waits = 'turn';
-      return waits.finally(() => {
-        this.#waits = null;
-      });
-    };
-    const replay = new TransactionReplay(this.#context, this.session, members, this.#around.rows, turn);
-    this.#replay = replay;
+  async #applyOnce(
+    passage: Passage,
+    members: readonly Transaction[],
+    behind: Behind | null = null,
+  ): Promise<number> {
+    const { rows } = passage;
+    passage.sent = null;
+    const endsUnit = members.at(-1) === passage.unit.members.at(-1);
+    const replay = new TransactionReplay(this.#context, this.session, members, rows, {
+      behind,
+      turn: () => this.#turn(passage),
+      onSent: () => {
+        if (!endsUnit) return;
+        passage.sent = this.session.sent;
+        // Whoever gave it can see for himself, unless it was sent later.
+        if (passage.isGiven) this.#around.onCanFollow();
+      },
+    });
+    passage.replay = replay;
     const events = this.#events(members);
     try {
       if (members[0]!.skip === null) await replay.run(events);
       else await replayEmpty(replay.around, events);
     } finally {
-      if (this.session.lost === null) this.#around.rows.memory.answered();
+      if (this.session.lost === null) rows.memory.answered();
     }
     this.#context.progress.recorded(
       members.map(({ id }) => id),
       this.#context.worker,
     );
     if (this.#context.filter !== null) addFiltered(this.#around.filtered, replay.filtered);
+    if (endsUnit) passage.unanswered = false;
     return replay.rowsApplied;
+  }
+
+  #turn(passage: Passage): Promise<boolean> | null {
+    const waits = this.#around.turn(passage.unit);
+    if (waits === null) return null;
+    passage.waits = 'turn';
+    return waits.finally(() => {
+      passage.waits = null;
+    });
   }
 
   #events(members: readonly Transaction[]): Iterable<EventView> {

@@ -18,13 +18,14 @@ import { type Collations, convertText, readCollations } from '../target/collatio
 import { schemaReader } from '../target/ddl-intent.ts';
 import { hexLiteral } from '../target/sql-literal.ts';
 import { readTriggerTable } from '../target/trigger-table.ts';
-import type { EndpointOptions } from '../wire/endpoint.ts';
+import type { ApplierOptions } from './applier-messages.ts';
+import type { Started } from './apply-scheduler.ts';
 import type { ApplyUnit } from './apply-unit.ts';
 import { ApplyWorker, type WorkerActivity } from './apply-worker.ts';
 import type { FilterCounters } from './filter-counters.ts';
 import type { PreparedBranches, PreparedPlace } from './prepared-branches.ts';
 import type { ReplayContext } from './replay-context.ts';
-import { SharedMemory, StatementMemory } from './statement-memory.ts';
+import { SharedMemory } from './statement-memory.ts';
 import { findPrepared, holdsTransaction, readStoredTransaction } from './stored-transaction.ts';
 import type { TakenTarget } from './target-takeover.ts';
 import type { Crew } from './worker-sessions.ts';
@@ -34,9 +35,7 @@ const BINLOG_BYTES = 512 * 1024;
 const SQL_FOREIGN_KEYS_SINCE = 90600;
 
 export interface ApplyWorkersOptions {
-  readonly endpoint: EndpointOptions;
-  readonly relayDir: string;
-  readonly channel: string;
+  readonly to: Pick<ApplierOptions, 'endpoint' | 'relayDir' | 'channel'>;
   readonly crew: Crew;
   readonly target: TakenTarget;
   readonly published: PublishedEnd;
@@ -52,6 +51,8 @@ export interface ApplyWorkersOptions {
   standAlone(unit: ApplyUnit): Promise<void>;
   turn(unit: ApplyUnit): Promise<boolean> | null;
   ranAlone(unit: ApplyUnit): boolean;
+  /** Something may follow that could not before. */
+  onCanFollow(): void;
   /** So many can be given a unit now. */
   onSessions(sessions: number): void;
   onLost(error: unknown): void;
@@ -66,10 +67,17 @@ interface Desk {
   given: number;
 }
 
+interface Place {
+  readonly desk: Desk;
+  readonly worker: ApplyWorker;
+}
+
 export class ApplyWorkers {
   readonly #options: ApplyWorkersOptions;
   readonly #desks: readonly Desk[];
   #given = 0;
+  /** Of what is in flight. */
+  readonly #places = new Map<ApplyUnit, Place>();
   /** Of sessions that are open, or being opened. */
   #numbers = 0;
   #growing = false;
@@ -117,9 +125,9 @@ export class ApplyWorkers {
   }
 
   async #openNext(): Promise<void> {
-    const { endpoint, target, ended, onLost, onSessions } = this.#options;
+    const { to, target, ended, onLost, onSessions } = this.#options;
     const number = ++this.#numbers;
-    const session = await ApplySession.open(endpoint, target.facts, ended);
+    const session = await ApplySession.open(to.endpoint, target.facts, ended);
     if (this.#closed) {
       session.destroy();
       return;
@@ -133,14 +141,15 @@ export class ApplyWorkers {
   }
 
   #worker(session: ApplySession, number: number): ApplyWorker {
-    const { target, log, broken, stopping, filtered, standAlone, turn, ranAlone } = this.#options;
+    const { target, log, broken, stopping, filtered, standAlone, turn, ranAlone, onCanFollow } =
+      this.#options;
     const { facts } = target;
     return new ApplyWorker(session, this.#replayContext(number), {
       rows: {
         bytesMax: Math.min(BINLOG_BYTES, Math.floor(facts.maxAllowedPacket / 2)),
         knowsSqlForeignKeys: facts.flavour === 'mysql' && facts.versionNumber >= SQL_FOREIGN_KEYS_SINCE,
-        memory: new StatementMemory(this.#memory),
       },
+      memory: this.#memory,
       log,
       signal: broken,
       stopping,
@@ -148,11 +157,13 @@ export class ApplyWorkers {
       standAlone,
       turn,
       ranAlone,
+      onCanFollow,
     });
   }
 
   #replayContext(worker: number): ReplayContext {
-    const { relayDir, channel, published, target, prepared, filter } = this.#options;
+    const { published, target, prepared, filter } = this.#options;
+    const { relayDir, channel } = this.#options.to;
     const { facts, progress, createdBefore, control } = target;
     return {
       facts,
@@ -188,15 +199,32 @@ export class ApplyWorkers {
     return oldest.sort((a, b) => a.ordinal - b.ordinal);
   }
 
-  /** One of them is idle: the scheduler knows how many there are. Gives the rows that were changed; null: it was given up. */
-  async apply(unit: ApplyUnit): Promise<number | null> {
+  /**
+   * Where it follows no other, a session is idle: the scheduler knows how many there are. Where it does, `canFollow`. Gives the rows that were
+   * changed; null: it was given up.
+   */
+  apply({ unit, before }: Started<ApplyUnit>): Promise<number | null> {
+    if (before !== null) {
+      const place = this.#places.get(before)!;
+      return this.#until(unit, place, place.worker.follow(unit));
+    }
     const desk = this.#freest();
     const worker = desk.idle.pop()!;
     desk.busy.add(worker);
     desk.given = ++this.#given;
-    const rows = await worker.apply(unit);
-    desk.busy.delete(worker);
-    desk.idle.push(worker);
+    return this.#until(unit, { desk, worker }, worker.apply(unit));
+  }
+
+  /** A unit that may follow could be sent directly behind this one. */
+  readonly canFollow = (unit: ApplyUnit, before: ApplyUnit): boolean =>
+    this.#places.get(before)?.worker.canFollow(unit) ?? false;
+
+  async #until(unit: ApplyUnit, place: Place, applied: Promise<number | null>): Promise<number | null> {
+    this.#places.set(unit, place);
+    const rows = await applied;
+    this.#places.delete(unit);
+    const { desk, worker } = place;
+    if (worker.isIdle && desk.busy.delete(worker)) desk.idle.push(worker);
     return rows;
   }
 

@@ -4,13 +4,17 @@
  * All of it is one packet, which the server leaves at the first statement that fails: COMMIT is not run then. What does not
  * fit into a packet together is sent before, and COMMIT only after every reply to it was good: after an error in a pipe the
  * next statements still run. With `commit_order: source` who is not the first runs its statements and waits for its turn.
+ *
+ * The next transaction may be sent directly behind this packet, before its replies are there (apply-worker.ts): so a chain of transactions
+ * that must follow each other does not pay our way between every two. Its packet begins with a statement that fails unless this one was
+ * committed (`Progress.begin`), so nothing of it runs then, nor of those behind it.
  */
 import { type ErrorFacts, MillraceError } from '../base/errors.ts';
 import type { TransactionId } from '../binlog/position-set.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
 import { NOT_ONE_ROW } from '../target/progress.ts';
-import type { Statement } from '../wire/command-pipe.ts';
+import type { Reply, Statement } from '../wire/command-pipe.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -24,47 +28,74 @@ export interface CommitSurroundings {
   /** Of everything that this commits. */
   readonly ids: readonly TransactionId[];
   readonly facts: ErrorFacts;
+  readonly end: CommitEnd;
+}
+
+/** Where and when a transaction's last packet is sent. */
+export interface CommitEnd {
+  /** Null: when it likes to. */
+  readonly behind: Behind | null;
   /** Null: it may commit now. False: it must give way. */
   turn(): Promise<boolean> | null;
+  /** The packet that ends it is the last that was sent. */
+  onSent(): void;
+}
+
+/** Its one packet goes directly behind another transaction's in the same session. */
+export interface Behind {
+  /** `ApplySession.sent` after that one. */
+  readonly sent: number;
+  /** Of all transactions in the session that are not answered yet. */
+  readonly ids: readonly TransactionId[];
 }
 
 /** Somebody before it needs what it may hold: it is rolled back and applied again. Not an error of anything. */
 export class GivesWay extends Error {}
 
+/** It cannot be one packet, or something else was sent since: nothing of it was. */
+export class NotBehind extends Error {}
+
 /**
  * `doing`: what the statements do, for an error of theirs. They are of our own making. `isOneStatement`: the last of them is one row statement, and the
  * others change nothing. With GTIDs it then needs no COMMIT: the session commits by itself. Where the target has all rows as
- * they are to be, or keeps none, the server does not, and the GTID waits for a COMMIT: a reply tells.
+ * they are to be, or keeps none, the server does not, and the GTID waits for a COMMIT: a reply tells. By then it may be lost: what was sent
+ * behind fails with 1790, and any failure of a statement gives the session's GTID back (seen on 9.7.4). So it is taken anew.
  */
 export async function commitRecorded(
-  { context, session, ids, facts, turn }: CommitSurroundings,
+  around: CommitSurroundings,
   statements: readonly (string | Statement)[],
   doing: string,
   isOneStatement = false,
 ): Promise<void> {
+  const { context, session, ids, facts, end } = around;
   const { progress, worker } = context;
-  const record = progress.record(ids, worker);
+  const { behind } = end;
+  // Those before it are committed when it is: its row names them too.
+  const record = progress.record(behind === null ? ids : [...behind.ids, ...ids], worker);
   let before = statements;
   if (lengthOf(statements) + PACKET_MARGIN > context.facts.maxAllowedPacket) {
+    if (behind !== null) throw new NotBehind();
     await session.execute(statements, doing, facts);
     before = [];
   }
-  const waits = turn();
+  const waits = behind === null ? end.turn() : null;
   if (waits !== null) {
     if (before.length > 0) await runTogether(session, before, doing, facts);
     before = [];
     if (!(await waits)) throw new GivesWay();
   }
-  if (isOneStatement && before.length > 0 && progress.kind === 'gtid' && session.tellsGtids) {
-    const reply = (await session.runCommitting(before)).at(-1);
-    if (reply !== undefined && !reply.ok) throw applyError(reply, doing, facts);
-    if (reply?.committedGtid === false) await session.execute(['COMMIT'], 'COMMIT', facts);
+  const mayCommitItself =
+    isOneStatement && before.length > 0 && progress.kind === 'gtid' && session.tellsGtids;
+  const byItself = mayCommitItself && (behind === null || session.commitsByItself);
+  const all = byItself ? before : [...before, ...record, 'COMMIT'];
+  const replies = await (behind === null ? sendLast(around, all, byItself) : sendBehind(around, behind, all));
+  const last = replies.at(-1);
+  if (last === undefined) return;
+  if (last.ok) {
+    if (byItself && !last.committedGtid) await commitEmpty(around);
     return;
   }
-  const all = [...before, ...record, 'COMMIT'];
-  const replies = await session.runTogether(all);
-  const last = replies.at(-1);
-  if (last === undefined || last.ok) return;
+  if (byItself) throw applyError(last, doing, facts);
   const notRun = all.length - replies.length;
   if (notRun === 0) throw commitError(applyError(last, 'COMMIT', facts), progress.kind);
   if (record.length > 0 && notRun === 1 && last.errno === NOT_ONE_ROW) {
@@ -78,6 +109,38 @@ export async function commitRecorded(
     );
   }
   throw applyError(last, doing, facts);
+}
+
+async function commitEmpty({ context, session, ids, tx, facts }: CommitSurroundings): Promise<void> {
+  const begin = context.progress.begin(ids[0]!, tx.head);
+  await session.execute(['ROLLBACK', ...begin, 'COMMIT'], 'COMMIT', facts);
+}
+
+function sendLast(
+  { session, end }: CommitSurroundings,
+  statements: readonly (string | Statement)[],
+  byItself: boolean,
+): Promise<Reply[]> {
+  const replies = byItself ? session.runCommitting(statements) : session.runTogether(statements);
+  end.onSent();
+  return replies;
+}
+
+/** The first statement fails unless the transaction before it is committed. @throws NotBehind */
+async function sendBehind(
+  { session, end }: CommitSurroundings,
+  behind: Behind,
+  statements: readonly (string | Statement)[],
+): Promise<Reply[]> {
+  const [first, ...others] = statements;
+  // Where it commits by itself, several statements are one transaction only so.
+  const begins = session.commitsByItself && others.length > 0 && others.at(-1) === 'COMMIT';
+  const sent = session.runBehind(behind.sent, begins ? [first!, 'BEGIN', ...others] : statements);
+  if (sent === null) throw new NotBehind();
+  end.onSent();
+  const replies = await sent;
+  if (replies.length <= (begins ? 2 : 1) && !replies.at(-1)!.ok) throw new NotBehind();
+  return begins ? [replies[0]!, ...replies.slice(2)] : replies;
 }
 
 async function runTogether(

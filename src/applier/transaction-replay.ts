@@ -35,7 +35,7 @@ import { BranchStart } from './branch-start.ts';
 import type { FilterCounters } from './filter-counters.ts';
 import { isLeftOut } from './left-out-branch.ts';
 import type { PreparedPlace } from './prepared-branches.ts';
-import { type CommitSurroundings, commitRecorded } from './recorded-commit.ts';
+import { type CommitEnd, type CommitSurroundings, commitRecorded, NotBehind } from './recorded-commit.ts';
 import type { ReplayContext } from './replay-context.ts';
 import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
@@ -76,7 +76,7 @@ export class TransactionReplay {
     session: ApplySession,
     members: readonly Transaction[],
     rows: BinlogStatementOptions,
-    turn: CommitSurroundings['turn'],
+    end: CommitEnd,
   ) {
     const tx = members[0]!;
     this.#context = context;
@@ -84,7 +84,7 @@ export class TransactionReplay {
     this.#tx = tx;
     this.facts = transactionFacts(members);
     const ids = members.map(({ id }) => id);
-    this.around = { context, session, tx, ids, facts: this.facts, turn };
+    this.around = { context, session, tx, ids, facts: this.facts, end };
     this.#memory = rows.memory;
     this.#rows = new RowsReplay(context, rows, this.facts, joining(members));
     this.#fde = tx.fde;
@@ -125,7 +125,8 @@ export class TransactionReplay {
     if (ending === 'xa-prepare' && xid !== null && this.#context.progress.kind === 'table') {
       return this.#notePrepared(xid);
     }
-    await this.#session.prime(this.#tx.formatDescription);
+    const { formatDescription } = this.#tx;
+    if (!this.#session.isPrimed(formatDescription)) await this.#session.prime(formatDescription);
     await this.#replay(events);
   }
 
@@ -219,7 +220,7 @@ export class TransactionReplay {
     this.before(userVariableStatement(variable, await this.#context.collations()));
   }
 
-  async onQuery(event: EventView): Promise<void> {
+  onQuery(event: EventView): Promise<void> | null {
     if (event.oversized !== null) {
       throw this.#unsupported('a statement of more than 16 MiB', 'Split the statement on the source.');
     }
@@ -227,19 +228,19 @@ export class TransactionReplay {
     const query = decodeQuery(buf, start + EVENT_HEADER_LENGTH, end, this.#fde);
     switch (sqlVerb(buf, query.sqlStart, query.sqlEnd)) {
       case 'begin':
-        return;
+        return null;
       case 'commit':
         return this.#commit();
       case 'rollback':
         return this.#onRollback();
       case 'xa-start':
         // Without a branch on the target (progress in a table) these are plain rows.
-        if (this.#context.progress.kind === 'table') return;
+        if (this.#context.progress.kind === 'table') return null;
         if (this.#context.filter === null) return this.#inBody(event, query);
         this.#branch = new BranchStart(event);
-        return;
+        return null;
       case 'xa-end':
-        if (this.#context.progress.kind === 'table' || this.#branch !== null) return;
+        if (this.#context.progress.kind === 'table' || this.#branch !== null) return null;
         return this.#inBody(event, query);
       case 'xa-commit':
         return this.#completeXa(event, query, true);
@@ -283,14 +284,14 @@ export class TransactionReplay {
 
   #beginStatements(): readonly string[] {
     this.#begun = true;
-    return this.#context.progress.begin(this.#tx.id, this.#tx.head);
+    return this.#context.progress.begin(this.#tx.id, this.#tx.head, this.around.end.behind !== null);
   }
 
   #begin(): void {
     if (this.#begun) return;
+    this.#batch.push(...this.#beginStatements());
     const forRows = this.#session.context.rowsStatement();
     if (forRows !== null) this.#batch.push(forRows);
-    this.#batch.push(...this.#beginStatements());
     this.#isWhole = true;
   }
 
@@ -318,6 +319,7 @@ export class TransactionReplay {
   }
 
   async #send(): Promise<void> {
+    if (this.around.end.behind !== null) throw new NotBehind();
     this.#isWhole = false;
     await this.#session.execute(this.#takeBatch(), this.#rows.description, this.facts);
     this.#memory.answered();

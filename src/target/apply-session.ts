@@ -80,9 +80,14 @@ export class ApplySession {
     return session;
   }
 
+  /** It accepts row events under this FORMAT_DESCRIPTION_EVENT. */
+  isPrimed(event: Buffer): boolean {
+    return this.#formatDescription?.equals(event) ?? false;
+  }
+
   /** Outside of a transaction: makes the session accept row events of this source. `event`: the whole FORMAT_DESCRIPTION_EVENT, made neutral. */
   async prime(event: Buffer): Promise<void> {
-    if (this.#formatDescription?.equals(event)) return;
+    if (this.isPrimed(event)) return;
     const statements = [`BINLOG '${event.toString('base64')}'`];
     if (this.#facts.flavour === 'mysql' && this.#facts.gtidMode !== 'OFF') {
       // Before it, since a GTID that was used up refuses it (1837); after it, see above.
@@ -99,29 +104,56 @@ export class ApplySession {
     return this.#pipe.run(statements.map((each) => (typeof each === 'string' ? Buffer.from(each) : each)));
   }
 
-  /** In one packet: what stands behind a failed statement does not run. Only statements of our own making. */
+  /** In one packet, sent before this returns: what stands behind a failed statement does not run. Only statements of our own making. */
   async runTogether(statements: readonly (string | Statement)[]): Promise<Reply[]> {
-    if (this.#autocommit) await this.#setAutocommitOff();
-    return this.#runTogether(statements);
+    if (!this.#autocommit) return this.#runTogether(statements);
+    this.#autocommit = false;
+    const [first, ...replies] = await this.#runTogether(['SET autocommit=0', ...statements]);
+    this.#requireGood(first);
+    return replies;
+  }
+
+  /**
+   * As `runTogether`, directly behind what was sent last, of which nothing else is known: so the first statement has to fail unless that was good. Nothing
+   * here changes how the session commits, since whether it was run is only known afterwards. Null: something else was sent since, nothing is sent.
+   */
+  runBehind(after: number, statements: readonly (string | Statement)[]): Promise<Reply[]> | null {
+    return this.sent === after && this.lost === null ? this.#runTogether(statements) : null;
+  }
+
+  /** Commands sent since it was opened. */
+  get sent(): number {
+    return this.#pipe.sent;
+  }
+
+  /** A statement commits by itself now. */
+  get commitsByItself(): boolean {
+    return this.#autocommit;
   }
 
   /**
    * As `runTogether` under a GTID, and the last statement, which alone may change anything, commits by itself: not when it has
    * changed nothing (`committedGtid` of its reply), then the GTID waits for a COMMIT.
    */
-  runCommitting(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+  async runCommitting(statements: readonly (string | Statement)[]): Promise<Reply[]> {
     if (this.#autocommit) return this.#runTogether(statements);
     this.#autocommit = true;
-    return this.#runTogether(['SET autocommit=1', ...statements]);
+    const [first, ...replies] = await this.#runTogether(['SET autocommit=1', ...statements]);
+    this.#requireGood(first);
+    return replies;
   }
 
   async #setAutocommitOff(): Promise<void> {
-    const [reply] = await this.#pipe.run([Buffer.from('SET autocommit=0')]);
-    if (!reply?.ok) {
-      this.destroy();
-      throw this.lost;
-    }
     this.#autocommit = false;
+    const [reply] = await this.#pipe.run([Buffer.from('SET autocommit=0')]);
+    this.#requireGood(reply);
+  }
+
+  /** How the session commits is not known any more where it was refused. */
+  #requireGood(reply: Reply | undefined): void {
+    if (reply?.ok) return;
+    this.destroy();
+    throw this.lost;
   }
 
   #runTogether(statements: readonly (string | Statement)[]): Promise<Reply[]> {

@@ -4,14 +4,14 @@
  * `SET GTID_NEXT=_ascii'uuid:n'` makes the GTID part of the transaction's own commit (and of an atomic DDL's). Sent again after
  * a lost connection, the server waits for a session that still owns the GTID, and skips the transaction when it is
  * executed: an ambiguous COMMIT solves itself. ROLLBACK gives the GTID back unused; COMMIT of nothing commits it as an
- * empty transaction (both tried on 9.7.4).
+ * empty transaction (both tried on 9.7.4). A session that owns a GTID refuses another one (1790).
  */
 import { assert } from '../base/errors.ts';
 import { sleep } from '../base/runtime.ts';
 import { parsePositionSet, type TransactionId } from '../binlog/position-set.ts';
 import type { TransactionHead } from '../binlog/transaction-boundary.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import type { Executed, Progress } from './progress.ts';
+import { type Executed, LAST_WAS_GOOD, type Progress } from './progress.ts';
 import { asciiLiteral } from './sql-literal.ts';
 import type { TargetFacts } from './target-facts.ts';
 
@@ -55,10 +55,13 @@ export class GtidProgress implements Progress {
     return new Set();
   }
 
-  begin(id: TransactionId, head: TransactionHead): readonly string[] {
+  begin(id: TransactionId, head: TransactionHead, behind = false): readonly string[] {
     assert(id.kind === 'gtid', 'progress gtid needs GTIDs');
     // The sid comes from parsed bytes: hex digits, dashes and a checked tag.
-    const statements = [`SET GTID_NEXT=${asciiLiteral(`${id.sid}:${id.gno}`)}`];
+    const gtid = asciiLiteral(`${id.sid}:${id.gno}`);
+    // The one before has failed: no GTID. It was good and has changed nothing, so that it is not committed: 1790.
+    const next = behind ? `IF(${LAST_WAS_GOOD}, ${gtid}, 'the one before has failed')` : gtid;
+    const statements = [`SET GTID_NEXT=${next}`];
     if (this.#facts.versionNumber >= 80001 && head.originalCommitMicros !== null) {
       statements[0] += `, @@session.original_commit_timestamp=${head.originalCommitMicros}`;
     }

@@ -21,6 +21,12 @@ export interface Executed {
 /** Error number of a `record` that was refused: another Millrace has taken the target over. */
 export const NOT_ONE_ROW = 1242;
 
+/**
+ * True in SQL when the statement before it in the session was good: ROW_COUNT() is -1 after one that failed, whatever it was (manual, "Information
+ * Functions"; THD::raise_condition in sql_class.cc of both flavours; tried on 9.7.4, 10.11.18 and 11.8.8).
+ */
+export const LAST_WAS_GOOD = 'ROW_COUNT() >= 0';
+
 export interface Progress {
   readonly kind: 'gtid' | 'table';
   /**
@@ -28,8 +34,11 @@ export interface Progress {
    * sure, as far as that can be had: a session of an earlier life may be in the middle of their commit.
    */
   takeOver(about: readonly string[]): Promise<Executed>;
-  /** What must stand before the transaction's first statement. */
-  begin(id: TransactionId, head: TransactionHead): readonly string[];
+  /**
+   * What must stand before the transaction's first statement. `behind`: it is sent behind another one that is not answered yet
+   * (recorded-commit.ts), and the first of them fails unless that one is committed.
+   */
+  begin(id: TransactionId, head: TransactionHead, behind?: boolean): readonly string[];
   /**
    * What must stand before COMMIT, in the same packet: it fails with ER_SUBQUERY_NO_1_ROW (`NOT_ONE_ROW`) when another
    * Millrace has taken over.

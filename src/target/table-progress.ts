@@ -26,7 +26,7 @@ import {
   transactionIdText,
 } from '../binlog/position-set.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import type { Executed, Progress } from './progress.ts';
+import { type Executed, LAST_WAS_GOOD, type Progress } from './progress.ts';
 import { asciiLiteral, hexLiteral } from './sql-literal.ts';
 import { parseTransactionId } from './transaction-id.ts';
 
@@ -67,6 +67,8 @@ export const PROGRESS_SCHEMA = [
  * MariaDB's does not fail when its expression does (seen on 10.11.18).
  */
 const MATCHED_ONE_ROW = 'SET @millrace_matched = IF(ROW_COUNT() = 1, 1, (SELECT 1 UNION SELECT 2))';
+/** Fails unless the statement before it was good: the COMMIT of the transaction before. */
+const BEHIND_GOOD = `SET @millrace_behind = IF(${LAST_WAS_GOOD}, 1, (SELECT 1 UNION SELECT 2))`;
 
 export interface TableProgressOptions {
   readonly channel: string;
@@ -207,8 +209,8 @@ export class TableProgress implements Progress {
     await control.query('COMMIT');
   }
 
-  begin(): readonly string[] {
-    return [];
+  begin(_id: TransactionId, _head: unknown, behind = false): readonly string[] {
+    return behind ? [BEHIND_GOOD] : [];
   }
 
   record(ids: readonly TransactionId[], worker: number): readonly string[] {

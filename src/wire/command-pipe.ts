@@ -96,6 +96,7 @@ export class CommandPipe {
   readonly #reader: PacketReader;
   readonly #tracksSession: boolean;
   readonly #pending: Pending[] = [];
+  #sent = 0;
   #expect: Expect = 'reply';
   #columnsLeft = 0;
   #columnCount = 0;
@@ -133,6 +134,11 @@ export class CommandPipe {
   onLost(listener: (error: MillraceError) => void): void {
     this.#onLost = listener;
     if (this.#lost !== null) listener(this.#lost);
+  }
+
+  /** Commands sent (or waiting to be sent) since it was opened: what is sent next, goes directly behind the last of them. */
+  get sent(): number {
+    return this.#sent;
   }
 
   /** Statements sent (or waiting to be sent) whose replies have not come. */
@@ -258,6 +264,7 @@ export class CommandPipe {
     onReply: (reply: Reply) => void = () => {},
   ): Promise<Reply> {
     if (this.#lost !== null) return Promise.reject(this.#lost);
+    this.#sent += 1;
     const sequence = packetCount(payloadLength) & 0xff;
     return new Promise<Reply>((resolve, reject) => {
       this.#pending.push({ sequence, left, keepRows, onReply, resolve, reject });

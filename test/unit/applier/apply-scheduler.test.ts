@@ -14,6 +14,7 @@ interface Plan {
   readonly barrier: string | null;
   readonly bytes: number;
   readonly keys: readonly bigint[] | null;
+  readonly mayFollow: boolean;
   /** Of a unit of several transactions. */
   readonly firstSequence: number;
 }
@@ -39,6 +40,7 @@ function transaction(ordinal: number, more: Partial<Plan> = {}): Planned {
     barrier: null,
     bytes: 100,
     keys: null,
+    mayFollow: false,
     ...more,
   };
   return { ordinal, ...plan, conflicts: conflicts(plan), name: `t${ordinal}` };
@@ -82,7 +84,7 @@ describe('the apply scheduler', () => {
     const queue = scheduler({ workers: 2, commitOrder: 'any' });
     for (let i = 0; i < 6; i++) queue.admit(transaction(i, { lastCommitted: 0 }));
     expect(names(takeAll(queue))).toEqual(['t0', 't1']);
-    queue.unitsMax = 4;
+    queue.sessions = 4;
     expect(names(takeAll(queue))).toEqual(['t2', 't3']);
   });
 
@@ -361,7 +363,7 @@ function play(
 ): { committed: Planned[]; prefixes: number[] } {
   const all = planned(list);
   const queue = new ApplyScheduler<Planned>(limits);
-  queue.unitsMax = limits.workers * unitsEach;
+  queue.sessions = limits.workers * unitsEach;
   const running = new Set<Planned>();
   const waiting = new Set<Planned>();
   const failed = new Set<Planned>();

@@ -33,7 +33,7 @@ function unit(ordinal: number): ApplyUnit {
     firstSequence: sequence,
     sequenceNumber: sequence,
   };
-  return { ordinal, conflicts, bytes: 1, members: [] };
+  return { ordinal, conflicts, bytes: 1, members: [], mayFollow: false };
 }
 
 beforeEach(() => {
