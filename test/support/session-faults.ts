@@ -29,6 +29,10 @@ export class SessionFaults {
   readonly #kill: (threadId: number) => Promise<unknown>;
   readonly #run = ApplySession.prototype.run;
   readonly #runTogether = ApplySession.prototype.runTogether;
+  readonly #runCommitting = ApplySession.prototype.runCommitting;
+  readonly #runBehind = ApplySession.prototype.runBehind;
+  /** What a server that has died in a packet would not have read any more. */
+  readonly #dead = new WeakSet<ApplySession>();
 
   /** `kill`: ends a session of the target from outside. */
   constructor(kill: (threadId: number) => Promise<unknown> = () => Promise.resolve()) {
@@ -39,18 +43,35 @@ export class SessionFaults {
       if (statements.length > 0) faults.#count += 1;
       return faults.#isDue() ? faults.#cut(this, statements, send) : send();
     };
-    ApplySession.prototype.runTogether = function (
-      this: ApplySession,
-      statements: Statements,
-    ): Promise<Reply[]> {
-      for (let sent = 1; sent <= statements.length; sent++) {
-        faults.#count += 1;
-        if (!faults.#isDue()) continue;
-        const part = statements.slice(0, sent);
-        return faults.#cut(this, part, () => faults.#runTogether.call(this, part));
-      }
-      return faults.#runTogether.call(this, statements);
+    ApplySession.prototype.runTogether = function (this: ApplySession, statements: Statements) {
+      return faults.#packet(this, statements, (some) => faults.#runTogether.call(this, some));
     };
+    ApplySession.prototype.runCommitting = function (this: ApplySession, statements: Statements) {
+      return faults.#packet(this, statements, (some) => faults.#runCommitting.call(this, some));
+    };
+    ApplySession.prototype.runBehind = function (this: ApplySession, after: number, statements: Statements) {
+      if (this.sent !== after || faults.#dead.has(this)) return null;
+      return faults.#packet(
+        this,
+        statements,
+        (some) => faults.#runBehind.call(this, after, some) ?? Promise.reject(this.lost),
+      );
+    };
+  }
+
+  /** Each statement of it is a point. */
+  #packet(
+    session: ApplySession,
+    statements: Statements,
+    send: (some: Statements) => Promise<Reply[]>,
+  ): Promise<Reply[]> {
+    for (let sent = 1; sent <= statements.length; sent++) {
+      this.#count += 1;
+      if (!this.#isDue()) continue;
+      const part = statements.slice(0, sent);
+      return this.#cut(session, part, () => send(part));
+    }
+    return send(statements);
   }
 
   /** The `at`-th sending from now on, counted from 1. */
@@ -69,6 +90,8 @@ export class SessionFaults {
   restore(): void {
     ApplySession.prototype.run = this.#run;
     ApplySession.prototype.runTogether = this.#runTogether;
+    ApplySession.prototype.runCommitting = this.#runCommitting;
+    ApplySession.prototype.runBehind = this.#runBehind;
   }
 
   #isDue(): boolean {
@@ -77,6 +100,7 @@ export class SessionFaults {
 
   async #cut(session: ApplySession, statements: Statements, send: () => Promise<Reply[]>): Promise<Reply[]> {
     this.fired = true;
+    this.#dead.add(session);
     this.sent = statements.map((each) => (Array.isArray(each) ? each.join('') : String(each))).join('; ');
     switch (this.#fault) {
       case 'killed':
