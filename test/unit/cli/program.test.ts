@@ -3,7 +3,17 @@
  * listens, or one that refuses to speak.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -303,5 +313,68 @@ describe('start --daemon, stop', () => {
     expect(start.stderr).toMatch(
       /^millrace: data_dir is too long: .* — Choose a shorter data_dir\. \[see docs\/errors\.md#CONFIG\]\n$/,
     );
+  });
+});
+
+function flipped(cache: string): void {
+  const bytes = readFileSync(cache);
+  for (let at = 200; at < bytes.length; at += 997) bytes[at]! ^= 0x55;
+  writeFileSync(cache, bytes);
+}
+
+function emptied(cache: string): void {
+  writeFileSync(cache, '');
+}
+
+function ofAnother(cache: string): void {
+  cpSync(join(repositoryRoot, 'dist', 'shared', 'errors.cjs.cache'), cache);
+}
+
+describe('what is built', () => {
+  const dist = join(repositoryRoot, 'dist');
+  const pieces = (folder: string): string[] =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((file) => /^shared\/.*\.cjs$|\.piece\.cjs$/.test(file))
+      .map((file) => join(folder, file));
+
+  /** Each piece with what V8 said of its code cache. */
+  async function taken(nodeArgs: readonly string[]): Promise<Set<boolean>> {
+    const look = `
+      const loader = require(process.argv[1]);
+      const refused = [];
+      loader.onCompiled = (_file, script) => refused.push(script.cachedDataRejected);
+      for (const piece of process.argv.slice(2)) try { loader.load(piece); } catch (error) { if (!/worker thread/.test(error.message)) throw error; }
+      console.log(JSON.stringify(refused));`;
+    const { stdout, stderr } = await runProgram(
+      process.execPath,
+      [...nodeArgs, '--eval', look, join(dist, 'loader.cjs'), ...pieces(dist)],
+      { timeoutMs: 60_000 },
+    );
+    expect(stderr).toBe('');
+    const refused = JSON.parse(stdout) as boolean[];
+    expect(refused).toHaveLength(pieces(dist).length);
+    return new Set(refused.map((no) => !no));
+  }
+
+  test('has a code cache of every piece, which this Node takes', async () => {
+    expect(pieces(dist).length).toBeGreaterThan(20);
+    expect(await taken([])).toEqual(new Set([true]));
+  });
+
+  test('runs without its code caches as well: refused, damaged, of another text, or gone', async () => {
+    expect(await taken(['--max-lazy'])).toEqual(new Set([false]));
+    const copy = temporaryFolder('built');
+    for (const part of ['bin', 'dist', 'package.json'])
+      cpSync(join(repositoryRoot, part), join(copy, part), { recursive: true });
+    symlinkSync(join(repositoryRoot, 'node_modules'), join(copy, 'node_modules'));
+    const version = () => runProgram(process.execPath, [join(copy, 'bin', 'millrace.js'), 'version']);
+    const { stdout } = await runProgram(process.execPath, [MILLRACE, 'version']);
+    const caches = pieces(join(copy, 'dist')).map((piece) => `${piece}.cache`);
+    for (const damage of [flipped, emptied, ofAnother]) {
+      for (const cache of caches) damage(cache);
+      expect(await version(), damage.name).toMatchObject({ code: 0, stdout, stderr: '' });
+    }
+    for (const cache of caches) rmSync(cache);
+    expect(await version()).toMatchObject({ code: 0, stdout, stderr: '' });
   });
 });
