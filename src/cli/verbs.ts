@@ -2,6 +2,7 @@
  * The verbs: their names, options and where they live.
  */
 import { OPERATOR_VERBS } from './operator-verbs.ts';
+import { START_TIMEOUT_SECONDS } from './plain-start.ts';
 import { type Verb, verb } from './verb.ts';
 
 export const VERBS: readonly Verb[] = [
@@ -18,7 +19,7 @@ export const VERBS: readonly Verb[] = [
         })
         .option('timeout', {
           type: 'number',
-          default: 60,
+          default: START_TIMEOUT_SECONDS,
           requiresArg: true,
           describe: 'With --daemon: wait so many seconds at most',
         }),
