@@ -13,6 +13,9 @@ import { type ListenAddress, parseListenAddress } from './listen-address.ts';
 import { nearMiss } from './near-miss.ts';
 import { parseDuration, parseSize, UnitError } from './units.ts';
 
+// One file is read once: making a parser of it out of text would take longer than it could save.
+z.config({ jitless: true });
+
 const KIB = 1024;
 const TIB = 1024 ** 4;
 const SECOND = 1000;
