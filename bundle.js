@@ -8,6 +8,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { Module } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { rolldown } from 'rolldown';
 
@@ -70,8 +71,13 @@ await bundle.close();
 const chunks = output.filter(({ type }) => type === 'chunk');
 copyFileSync(join(import.meta.dirname, LOADER), join(DIST, LOADER));
 for (const { name, fileName, isEntry } of chunks) {
-  if (!/^[\0-\x7f]*$/.test(readFileSync(join(DIST, fileName), 'latin1')))
-    throw new Error(`${fileName} is not ASCII`);
+  const text = readFileSync(join(DIST, fileName), 'latin1');
+  if (!/^[\0-\x7f]*$/.test(text)) throw new Error(`${fileName} is not ASCII`);
+  // On lines that are there already: the source map holds. Behind the end stands the map's address, a comment.
+  writeFileSync(
+    join(DIST, fileName),
+    text.replace(/^/, Module.wrapper[0]).replace(/(?=\n[^\n]*$)/, Module.wrapper[1]),
+  );
   if (!isEntry) continue;
   const loader = relative(dirname(name), LOADER);
   const code = `'use strict';\nmodule.exports = require('${loader}').load(require('path').join(__dirname, '${basename(fileName)}'));\n`;

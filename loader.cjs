@@ -4,7 +4,7 @@
  *
  *   cli/main.cjs             an entry, by the name that others know: it has the loader load
  *   cli/main.piece.cjs       what the entry is
- *   shared/NAME.cjs          a piece of several
+ *   shared/NAME.cjs          a piece of several; every piece is a function, as Node makes of a module
  *   ….cache                  code cache · u32 LE CRC32 of the piece's text and of the code cache
  *
  * V8 refuses a cache of another version or of other flags; a damaged one it would run, and so it would another text's of the same length:
@@ -12,7 +12,7 @@
  */
 'use strict';
 const { readFileSync } = require('node:fs');
-const { Module, createRequire } = require('node:module');
+const { createRequire } = require('node:module');
 const { dirname, join } = require('node:path');
 const { Script } = require('node:vm');
 const { crc32 } = require('node:zlib');
@@ -28,7 +28,7 @@ function load(filename) {
   const module = { exports: {} };
   modules.set(filename, module);
   const text = readFileSync(filename);
-  const script = new Script(Module.wrap(text.latin1Slice()), {
+  const script = new Script(text.latin1Slice(), {
     filename,
     cachedData: cacheOf(filename, text),
   });
