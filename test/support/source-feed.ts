@@ -13,6 +13,7 @@ import { emptyPositionSet, type PositionKind, type PositionSet } from '../../src
 import { TransactionBoundary } from '../../src/binlog/transaction-boundary.ts';
 import type { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
 import { nextSourcePosition } from '../../src/relay/source-position.ts';
+import { settle } from './binlog-feed.ts';
 import type { TestServer } from './test-server.ts';
 
 interface OpenLog {
@@ -48,7 +49,7 @@ export class SourceFeed {
       if (this.#log?.name !== name) this.#begin(name, bytes);
       this.#carry(this.#log!, bytes);
     }
-    this.#writer.publish();
+    settle(this.#writer);
   }
 
   #begin(name: string, bytes: Buffer): void {
