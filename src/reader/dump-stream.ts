@@ -21,7 +21,7 @@ import type { RelayLogWriter } from '../relay/relay-log-writer.ts';
 import type { Arrival } from '../relay/source-clock.ts';
 import { semiSyncAck } from '../wire/dump-commands.ts';
 import { PacketReader } from '../wire/packet-framing.ts';
-import { receiveBytes } from '../wire/socket-bytes.ts';
+import { receiveTogether } from '../wire/socket-bytes.ts';
 import { connectionLost } from '../wire/wire-error.ts';
 import { EventIntake, type SourceMark } from './event-intake.ts';
 import type { ReadySource } from './source-handshake.ts';
@@ -51,6 +51,8 @@ const FIRST_BYTE_MS = 60_000;
 const WATCH_EVERY_MS = 1000;
 /** After so much the thread's other work has its turn: a socket that always has more would keep it away, and syncs that are done unseen. */
 const TURN_BYTES = 8 * 1024 * 1024;
+/** Of what TLS delivers in records: as much as comes in at once without it. */
+const JOINED_LENGTH = 1024 * 1024;
 /** More than this behind a running fdatasync pauses the socket. */
 const UNSYNCED_BYTES_MAX = 256 * 1024 * 1024;
 /** So do so many transactions that wait for a change of relay files: each is an object in memory. */
@@ -166,7 +168,7 @@ export class DumpStream {
         if (error === null) resolve();
         else reject(error);
       };
-      receiveBytes(socket, (buf, end) => this.#onData(buf, end));
+      receiveTogether(socket, JOINED_LENGTH, (buf, end) => this.#onData(buf, end));
       socket.on('error', (error) => this.#fail(connectionLost(peer, error.message, error)));
       socket.on('end', () => this.#fail(connectionLost(peer, 'the source closed it')));
       socket.on('close', () => this.#fail(connectionLost(peer, 'it was closed')));

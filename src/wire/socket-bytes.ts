@@ -4,7 +4,8 @@
  * Node gives every read of a socket a buffer of 64 KiB of its own, also where eleven bytes came, and frees it by garbage collection.
  * A connection made here reads into one buffer for its whole life (`onread`). Until somebody receives its bytes, as long as the driver
  * authenticates, they are handed on as 'data' events, copied. A TLS socket is made over another one and has no such buffer: its bytes
- * come as 'data' events for ever.
+ * come as 'data' events for ever, a record of at most 16 KiB each. Who has something to do once for all that has come
+ * (`receiveTogether`) gets them joined.
  * Any thread.
  */
 import net from 'node:net';
@@ -39,4 +40,36 @@ export function receiveBytes(socket: net.Socket, receive: BytesReceiver): void {
   const receiver = receivers.get(socket);
   if (receiver === undefined) socket.on('data', (chunk: Buffer) => receive(chunk, chunk.length));
   else receiver.receive = receive;
+}
+
+/**
+ * As `receiveBytes`; what comes as 'data' events in one turn of the event loop is received together, up to `length` bytes. Nothing is
+ * kept longer than the turn, and nothing that came before the socket's end or error is received after it.
+ */
+export function receiveTogether(socket: net.Socket, length: number, receive: BytesReceiver): void {
+  if (receivers.has(socket)) {
+    receiveBytes(socket, receive);
+    return;
+  }
+  const joined = Buffer.allocUnsafeSlow(length);
+  let fill = 0;
+  let turn: NodeJS.Immediate | null = null;
+  const handOn = (): void => {
+    if (turn !== null) clearImmediate(turn);
+    turn = null;
+    const end = fill;
+    fill = 0;
+    if (end > 0) receive(joined, end);
+  };
+  socket.on('data', (chunk: Buffer) => {
+    if (chunk.length > length - fill) handOn();
+    if (chunk.length > length) {
+      receive(chunk, chunk.length);
+      return;
+    }
+    chunk.copy(joined, fill);
+    fill += chunk.length;
+    turn ??= setImmediate(handOn);
+  });
+  for (const event of ['end', 'error', 'close']) socket.prependListener(event, handOn);
 }
