@@ -17,8 +17,8 @@
  * Windows. Inside a window independent transactions commit in any order; a window is closed by its size and the next
  * one opens only when nothing is in flight, so every window's end is a consistent prefix of the source. With nearly
  * nothing queued (few transactions, and few bytes) the window is one transaction: the source's order is kept when caught up.
- *   commit_order window → up to `windowMax`; any → no windows, the logical clock alone; source → neither, but whoever is
- *   done waits with its COMMIT until it is the first (commit-turns.ts).
+ *   commit_order window → up to `windowMax`; any → no windows, the logical clock alone; source → neither, but short ones follow
+ *   each other in one session (see chains), and others wait with their COMMIT until they are the first (commit-turns.ts).
  *
  * Chains. What must wait for others may be sent without waiting where all of them are in one session: behind the last of them, in
  * the source's order, and undone when one before it fails (apply-worker.ts). With nearly nothing queued, and with commit_order
@@ -76,6 +76,9 @@ export interface SchedulerLimits {
   readonly bytesMax: number;
   readonly transactionsMax: number;
 }
+
+/** Takes about as long as its COMMIT: with commit_order source there is little to do side by side. */
+const SHORT_BYTES = 16 * 1024;
 
 export interface Started<T> {
   readonly unit: T;
@@ -190,7 +193,7 @@ export class ApplyScheduler<T extends Schedulable> {
     if (this.#inFlight.size === 0) return true;
     if (this.#chains >= this.sessions) return false;
     // It will follow when it can.
-    if (this.#limits.commitOrder === 'source' && head.mayFollow) return false;
+    if (this.#limits.commitOrder === 'source' && head.mayFollow && head.bytes <= SHORT_BYTES) return false;
     if (this.#inWindow >= this.#windowSize()) return false;
     for (const running of this.#inFlight.keys()) {
       if (mustNotOverlap(running.conflicts, head.conflicts)) return false;

@@ -214,6 +214,19 @@ describe('the apply scheduler', () => {
     expect(queue.take(() => true)).toEqual({ unit: all[2], before: all[1] });
   });
 
+  test('commit_order source: what takes longer than its COMMIT runs beside others, unless it depends on them', () => {
+    const queue = scheduler({ commitOrder: 'source' });
+    const all = Array.from({ length: 3 }, (_, i) =>
+      transaction(i, { lastCommitted: i === 2 ? 1 : 0, mayFollow: true, bytes: 100_000 }),
+    );
+    for (const each of all) queue.admit(each);
+    expect(queue.take(() => true)).toEqual({ unit: all[0], before: null });
+    expect(queue.take(() => true)).toEqual({ unit: all[1], before: null });
+    expect(queue.take(() => true)).toBeNull();
+    queue.committed(all[0]!);
+    expect(queue.take(() => true)).toEqual({ unit: all[2], before: null });
+  });
+
   test('commit_order window: with little queued the next is sent behind everything that is in flight', () => {
     const queue = scheduler({ workers: 4 });
     const all = Array.from({ length: 3 }, (_, i) => transaction(i, { lastCommitted: 0, mayFollow: true }));
