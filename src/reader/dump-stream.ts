@@ -25,6 +25,7 @@ import { receiveTogether } from '../wire/socket-bytes.ts';
 import { connectionLost } from '../wire/wire-error.ts';
 import { EventIntake, type SourceMark } from './event-intake.ts';
 import type { ReadySource } from './source-handshake.ts';
+import { SyncPolicy } from './sync-policy.ts';
 import { Unsynced } from './unsynced.ts';
 
 export interface DumpStreamOptions {
@@ -79,7 +80,7 @@ export class DumpStream {
   readonly unsynced = new Unsynced();
   #syncing = false;
   #syncTimer: NodeJS.Timeout | undefined;
-  #syncStartedMs = Number.NEGATIVE_INFINITY;
+  readonly #syncPolicy: SyncPolicy;
   #bytesAtSync = 0;
   #bytesAtTurn = 0;
   #paused = false;
@@ -99,6 +100,7 @@ export class DumpStream {
       known,
     });
     this.#packets = new PacketReader(this.#intake);
+    this.#syncPolicy = new SyncPolicy(options.syncMs);
     this.#silenceMaxMs = Math.max(SILENCE_MIN_MS, SILENT_PERIODS_MAX * options.heartbeatMs);
   }
 
@@ -201,6 +203,7 @@ export class DumpStream {
     if (this.#finish === null) return;
     const { clock, writer } = this.#options;
     this.#lastByteMs = clock.monotonicMs();
+    this.#syncPolicy.received(this.#lastByteMs);
     this.#silentLooks = 0;
     this.#contactWallMs = clock.wallMs();
     this.#bytes += end;
@@ -248,7 +251,7 @@ export class DumpStream {
       this.unsynced.allDurable();
       return;
     }
-    const dueMs = this.#syncStartedMs + this.#options.syncMs - this.#options.clock.monotonicMs();
+    const dueMs = this.#syncPolicy.dueInMs(this.#options.clock.monotonicMs());
     // What a change of files holds back is published as soon as it may be, and its failure is heard.
     if (dueMs <= 0 || this.#intake.ackWanted || !this.#options.writer.settled) {
       this.#sync();
@@ -270,7 +273,7 @@ export class DumpStream {
     clearTimeout(this.#syncTimer);
     this.#syncTimer = undefined;
     this.#syncing = true;
-    this.#syncStartedMs = this.#options.clock.monotonicMs();
+    this.#syncPolicy.begins(this.#options.clock.monotonicMs());
     this.#bytesAtSync = this.#bytes;
     this.unsynced.syncBegins();
     // Its transaction has ended, so this sync covers it.
