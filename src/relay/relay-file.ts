@@ -49,7 +49,6 @@ export class RelayFile {
   #written: number;
   /** A write failed: bytes may stand behind #written. */
   #torn = false;
-  #concluded = false;
   #closed = false;
   #syncs = 0;
   #retired = false;
@@ -140,7 +139,6 @@ export class RelayFile {
 
   /** Drops what was appended behind `end`. */
   cutTo(end: number): void {
-    this.#concluded = false;
     if (!this.#torn && end >= this.#written) {
       this.#fill = end - this.#written;
       return;
@@ -180,13 +178,11 @@ export class RelayFile {
     this.#marks?.durable(flushed);
   }
 
-  /** Ends the file with a ROTATE to the next relay file, once. `cutTo` takes it back. */
+  /** Ends the file with a ROTATE to the next relay file. `cutTo` takes it back. */
   conclude(next: number): void {
-    if (this.#concluded) return;
     const rotate = encodeClosingRotate(this.fde, relayFileName(next), this.end);
     this.append(rotate, 0, rotate.length);
     this.flush();
-    this.#concluded = true;
   }
 
   /** `clearInUse` was done: the file will not change any more. */

@@ -49,8 +49,8 @@ export class RelayLogFiles {
     buffer: Buffer,
   ): RelayFile {
     const number = this.#highest + 1;
-    // It may be concluded already, by an attempt that led to no next file: its number is the same.
-    if (isFollowed(before)) before.conclude(number);
+    // It is closed already when an earlier attempt got as far as the index.
+    if (isFollowed(before) && !before.closed) before.conclude(number);
     return RelayFile.create(this.#dir, number, origin, fde, buffer, this.#markDistance);
   }
 

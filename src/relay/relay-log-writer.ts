@@ -13,8 +13,8 @@
  *    Only what is `durable` may be acknowledged to the source.
  *  - A file is durable with all it holds before the next one appears in the index. Numbers are never used again.
  *  - Changing files does not stop the stream: while both files are synced beside it, the new one takes in what comes and holds it
- *    back. Not before the index names it anything of it is published. Who cannot leave it at that (another change when something
- *    is held back, a purge, the end of the stream) makes the thread wait for the syncs. A kill in between leaves the old file as the last one.
+ *    back. Not before the index names it anything of it is published. Who cannot leave it at that (a second change, a purge,
+ *    the end of the stream) makes the thread wait for the syncs. A kill in between leaves the old file as the last one.
  *  - A full disk (DISK_FULL) cuts the file back to the published end and ends the stream; `startStream` may be tried again. After
  *    any other failed write or sync (DISK) nobody knows what the disk holds: the writer is dead, and `open` recovers the log.
  * Thread: reader only. Nothing here decodes rows; the caller has checked CRC and grammar of what it appends.
@@ -30,7 +30,7 @@ import type { PositionKind, PositionSet, TransactionId } from '../binlog/positio
 import type { TransactionHead } from '../binlog/transaction-boundary.ts';
 import { diskError } from './durable-file.ts';
 import { isAtOrAfter, type PublishedEnd, type RelayPosition } from './published-end.ts';
-import { seenBefore, unnamed } from './refused-stream.ts';
+import { otherKind, seenBefore, unnamed } from './refused-stream.ts';
 import { RelayFile } from './relay-file.ts';
 import { FileChange } from './relay-file-change.ts';
 import type { RelayFileOrigin } from './relay-file-header.ts';
@@ -39,7 +39,6 @@ import { RelayLogFiles } from './relay-log-files.ts';
 import type { PurgeOptions } from './relay-log-purge.ts';
 import { recoverRelayLog } from './relay-log-recovery.ts';
 import { DEFAULT_MARK_DISTANCE } from './relay-mark-writer.ts';
-import { type StreamStart, streamOrigin } from './stream-start.ts';
 
 const DEFAULT_BUFFER_LENGTH = 1024 * 1024;
 
@@ -52,6 +51,16 @@ export interface RelayLogWriterOptions {
   readonly bufferLength?: number;
   /** See relay-mark-writer.ts. */
   readonly markDistance?: number;
+}
+
+export interface StreamStart {
+  /** The FORMAT_DESCRIPTION_EVENT as the source sent it, whole. */
+  readonly fde: Buffer;
+  /** What the source was asked to leave out; its kind is the kind of the log. */
+  readonly base: PositionSet;
+  readonly sourceFile: string;
+  /** Where in that file the stream begins. */
+  readonly sourcePosition: number;
 }
 
 interface PendingTransaction {
@@ -187,13 +196,17 @@ export class RelayLogWriter {
    */
   startStream(start: StreamStart): void {
     this.#mustLive();
+    const { base, sourceFile, sourcePosition } = start;
     const fde = decodeFormatDescription(start.fde, 0, start.fde.length);
-    // Of a file that holds nothing whole, another takes the place: the sync of the one before it goes on.
-    if (this.#change !== null && this.#pending.length === 0) this.#dropNext(this.#change);
-    else this.abandon();
-    const origin = streamOrigin(start, this.#retrieved, this.#dir);
+    this.abandon();
+    const previous = (this.#retrieved ?? base).clone();
+    if (previous.kind !== base.kind) throw otherKind(this.#dir, previous.kind, base.kind);
+    previous.addAll(base);
+    if (previous.kind === 'position')
+      previous.add({ kind: 'position', file: sourceFile, position: sourcePosition });
     this.#streaming = false;
-    this.#begin(origin, fde);
+    const rawFormatDescription = Buffer.from(start.fde);
+    this.#begin({ rawFormatDescription, previous, sourceFile, sourcePosition }, fde);
     this.#streaming = true;
   }
 
@@ -423,13 +436,6 @@ export class RelayLogWriter {
     }
   }
 
-  /** The finished file is the last one again, with its closing ROTATE. */
-  #dropNext({ before, next }: FileChange): void {
-    this.#files.drop(next);
-    this.#file = before;
-    this.#change = null;
-  }
-
   // -- failures ------------------------------------------------------------------------------------------------------
 
   #attempt<T>(work: () => T): T {
@@ -452,7 +458,11 @@ export class RelayLogWriter {
   #cutBack(): void {
     this.#pending.length = 0;
     this.#ended = this.#publishedOffset;
-    if (this.#change !== null) this.#dropNext(this.#change);
+    if (this.#change !== null) {
+      this.#files.drop(this.#change.next);
+      this.#file = this.#change.before;
+      this.#change = null;
+    }
     const file = this.#file;
     if (file === null || file.closed) return;
     try {
