@@ -7,9 +7,7 @@
  * Invariants
  *  - A chunk is worked off before the next one is taken from the socket: writing is synchronous, so a slow disk slows the
  *    source. Only fdatasync runs beside it, one at a time; when too much has come since it began, the socket is paused.
- *  - An acknowledgement is sent only after a sync that was asked for after its event was whole.
- *  - While the relay log changes files the stream goes on, and what it brings is held back. Nothing is told of that which would make
- *    what is published look like all there is; it is told when it is published.
+ *  - An acknowledgement is sent only after the fdatasync that began after its event was published.
  *  - Silence is never trusted: without a byte for three heartbeat periods the connection counts as lost.
  * The relay log is left as it is when the stream ends: the owner drops the unfinished transaction (`abandon`) or closes.
  * Thread: reader.
@@ -56,8 +54,6 @@ const TURN_BYTES = 8 * 1024 * 1024;
 const JOINED_LENGTH = 1024 * 1024;
 /** More than this behind a running fdatasync pauses the socket. */
 const UNSYNCED_BYTES_MAX = 256 * 1024 * 1024;
-/** So do so many transactions that wait for a change of relay files: each is an object in memory. */
-const HELD_BACK_MAX = 16 * 1024;
 
 export class DumpStream {
   readonly #source: ReadySource;
@@ -121,7 +117,7 @@ export class DumpStream {
   }
 
   get caughtUp(): boolean {
-    return this.#intake.caughtUp && !this.#holdsBack;
+    return this.#intake.caughtUp;
   }
 
   /** Monotonic: when a heartbeat last named exactly our position; null: never. */
@@ -129,18 +125,14 @@ export class DumpStream {
     return this.#provenMs;
   }
 
-  /** Source clock, µs since the epoch; null: nothing whole has come yet, or the source does not tell, or it is not published. */
+  /** Source clock, µs since the epoch; null: nothing whole has come yet, or the source does not tell. */
   get lastCommitMicros(): bigint | null {
-    return this.#holdsBack ? null : this.#intake.lastCommitMicros;
+    return this.#intake.lastCommitMicros;
   }
 
-  /** Something of what was received is not published: a transaction that is not whole, or those that are held back. */
-  get ahead(): boolean {
-    return this.#intake.openTransaction !== null || this.#holdsBack;
-  }
-
-  get #holdsBack(): boolean {
-    return this.#options.writer.heldBack > 0;
+  /** A transaction is being received. */
+  get inTransaction(): boolean {
+    return this.#intake.openTransaction !== null;
   }
 
   /** Wall time of the last byte. */
@@ -211,7 +203,7 @@ export class DumpStream {
       this.#packets.push(buf, end);
       writer.publish();
       this.unsynced.published(this.#intake.transactions, this.#lastByteMs);
-      if (this.caughtUp) this.#provenMs = this.#lastByteMs;
+      if (this.#intake.caughtUp) this.#provenMs = this.#lastByteMs;
     } catch (error) {
       this.#fail(this.#located(error));
       return;
@@ -226,18 +218,13 @@ export class DumpStream {
     }
     this.#tellArrival();
     this.#syncByPolicy();
-    if (this.#syncing && this.#isFarAhead()) this.#pause();
+    if (this.#syncing && this.#bytes - this.#bytesAtSync > UNSYNCED_BYTES_MAX) this.#pause();
     else if (this.#bytes - this.#bytesAtTurn > TURN_BYTES) this.#giveTurn();
-  }
-
-  #isFarAhead(): boolean {
-    const { heldBack } = this.#options.writer;
-    return this.#bytes - this.#bytesAtSync > UNSYNCED_BYTES_MAX || heldBack > HELD_BACK_MAX;
   }
 
   #tellArrival(): void {
     const { transactions, commitMs, commitIsExact } = this.#intake;
-    if (transactions === this.#told || commitMs === null || this.#holdsBack) return;
+    if (transactions === this.#told || commitMs === null) return;
     this.#told = transactions;
     const newest = { commitMs, arrivedMs: this.#lastByteMs, exact: commitIsExact };
     this.#options.onArrival(newest, this.#intake.takeWentBack());
@@ -252,8 +239,7 @@ export class DumpStream {
       return;
     }
     const dueMs = this.#syncPolicy.dueInMs(this.#options.clock.monotonicMs());
-    // What a change of files holds back is published as soon as it may be, and its failure is heard.
-    if (dueMs <= 0 || this.#intake.ackWanted || !this.#options.writer.settled) {
+    if (dueMs <= 0 || this.#intake.ackWanted) {
       this.#sync();
     } else {
       this.#syncTimer ??= setTimeout(() => {
@@ -264,9 +250,9 @@ export class DumpStream {
   }
 
   #needsSync(): boolean {
-    const { position, durable, settled } = this.#options.writer;
+    const { position, durable } = this.#options.writer;
     const same = position.fileNumber === durable.fileNumber && position.offset === durable.offset;
-    return !same || !settled || this.#intake.ackWanted;
+    return !same || this.#intake.ackWanted;
   }
 
   #sync(): void {
@@ -276,7 +262,7 @@ export class DumpStream {
     this.#syncPolicy.begins(this.#options.clock.monotonicMs());
     this.#bytesAtSync = this.#bytes;
     this.unsynced.syncBegins();
-    // Its transaction has ended, so this sync covers it.
+    // Its event was published before, so this sync covers it.
     const ack = this.#intake.takeAck();
     this.#options.writer.sync().then(
       () => this.#synced(ack),
@@ -288,7 +274,6 @@ export class DumpStream {
     this.#syncing = false;
     this.unsynced.synced();
     if (this.#finish === null) return;
-    this.#tellArrival();
     if (ack !== null) this.#source.socket.write(semiSyncAck(ack.file, ack.position));
     if (this.#paused) {
       this.#paused = false;

@@ -47,9 +47,9 @@ export function receivedSoFar(writer: RelayLogWriter | null, stream: DumpStream 
   return { place: receivedPlace(writer, stream), set: writer?.retrieved ?? null };
 }
 
-/** The published end, in the source's files; where the dump is not ahead of it, its own word reaches over what it leaves out. */
+/** The end of the last whole transaction, in the source's files; the dump's own word reaches over what it leaves out. */
 function receivedPlace(writer: RelayLogWriter | null, stream: DumpStream | null): SourcePlace | null {
-  if (stream?.sourceFile != null && !stream.ahead) {
+  if (stream?.sourceFile != null && !stream.inTransaction) {
     return { file: stream.sourceFile, position: stream.sourcePosition };
   }
   return writer?.sourceFile == null ? null : { file: writer.sourceFile, position: writer.sourcePosition };

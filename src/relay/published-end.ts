@@ -29,10 +29,6 @@ export interface RelayPosition {
   readonly offset: number;
 }
 
-export function isAtOrAfter(a: RelayPosition, b: RelayPosition): boolean {
-  return a.fileNumber > b.fileNumber || (a.fileNumber === b.fileNumber && a.offset >= b.offset);
-}
-
 export interface PublishedPosition extends RelayPosition {
   readonly generation: number;
 }

@@ -4,8 +4,8 @@
  *
  * Invariants
  *  - Bytes are appended through a buffer; what does not fit goes to the file at once, what is long past it.
- *  - A new file is written with its header, and nothing of it is durable, when `create` returns.
- *  - Once it has its closing ROTATE nothing is added, and that is on disk before IN_USE goes: a file without that flag was whole once.
+ *  - A new file is durable with its header, and its name in the directory, before `create` returns.
+ *  - All other bytes are on disk before IN_USE goes: a file without that flag was whole once.
  *  - Marks are made while the file grows, each when a sync has covered it. A file that recovery hands over does not grow.
  *  - The descriptor is not closed while a sync is under way on it (its number could be another file's by then).
  */
@@ -13,7 +13,7 @@ import { closeSync, fdatasync, fdatasyncSync, ftruncateSync, openSync } from 'no
 import { EventFlag } from '../binlog/event-header.ts';
 import type { FormatDescription } from '../binlog/format-description.ts';
 import type { TransactionId } from '../binlog/position-set.ts';
-import { diskError, FILE_MODE, syncError, writeFully } from './durable-file.ts';
+import { diskError, FILE_MODE, syncDirectory, syncError, syncFile, writeFully } from './durable-file.ts';
 import {
   encodeClosingRotate,
   encodeRelayFileHeader,
@@ -67,7 +67,7 @@ export class RelayFile {
     this.#buffer = buffer;
   }
 
-  /** A new file with its header, not synced. Throws DISK_FULL or DISK, and leaves no file behind then. */
+  /** A new file with its header. Throws DISK_FULL or DISK, and leaves no file behind then. */
   static create(
     dir: string,
     number: number,
@@ -86,6 +86,8 @@ export class RelayFile {
     }
     try {
       writeFully(fd, path, header, 0, header.length, 0);
+      syncFile(fd, path);
+      syncDirectory(dir);
     } catch (error) {
       closeSync(fd);
       removeIfThere(path);
@@ -168,35 +170,28 @@ export class RelayFile {
     });
   }
 
-  /** `sync`, and the thread waits for it. Throws DISK. */
-  syncNow(flushed: number): void {
-    try {
-      fdatasyncSync(this.#fd);
-    } catch (cause) {
-      throw syncError(this.path, cause);
-    }
-    this.#marks?.durable(flushed);
-  }
-
-  /** Ends the file with a ROTATE to the next relay file. `cutTo` takes it back. */
-  conclude(next: number): void {
-    const rotate = encodeClosingRotate(this.fde, relayFileName(next), this.end);
-    this.append(rotate, 0, rotate.length);
-    this.flush();
-  }
-
-  /** `clearInUse` was done: the file will not change any more. */
+  /** `closeForGood` was done: the file will not change any more. */
   get closed(): boolean {
     return this.#closed;
   }
 
+  /** Ends the file with a ROTATE to the next relay file. */
+  closeForGood(next: number): void {
+    if (this.#closed) return;
+    const rotate = encodeClosingRotate(this.fde, relayFileName(next), this.end);
+    this.append(rotate, 0, rotate.length);
+    this.flush();
+    this.#syncNow();
+    this.#marks?.durable(this.end);
+    this.clearInUse();
+    this.#closed = true;
+  }
+
   /** The rest must be durable already. */
   clearInUse(): void {
-    if (this.#closed) return;
     const flags = Buffer.of(flagsInUse(this.origin) & ~EventFlag.IN_USE);
     writeFully(this.#fd, this.path, flags, 0, 1, IN_USE_OFFSET);
-    this.syncNow(this.end);
-    this.#closed = true;
+    this.#syncNow();
   }
 
   /** Closes the descriptor, as soon as no sync is under way. */
@@ -212,5 +207,13 @@ export class RelayFile {
     writeFully(this.#fd, this.path, buf, start, end, this.#written);
     this.#torn = false;
     this.#written += end - start;
+  }
+
+  #syncNow(): void {
+    try {
+      fdatasyncSync(this.#fd);
+    } catch (cause) {
+      throw syncError(this.path, cause);
+    }
   }
 }

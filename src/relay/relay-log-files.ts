@@ -38,9 +38,8 @@ export class RelayLogFiles {
   }
 
   /**
-   * Begins a file behind `before`, which is concluded; when it holds no transaction, the new one takes its place (and `before`
-   * waits for `discard`). Nothing is synced, and the index names it only after `enter`. Throws DISK_FULL or DISK; no new file
-   * is left behind then.
+   * Begins a file behind `before`, which is closed for good; when it holds no transaction, the new one takes its place (and
+   * `before` waits for `discard`). Throws DISK_FULL, and may then be called again, or DISK.
    */
   begin(
     before: RelayFile | null,
@@ -48,39 +47,22 @@ export class RelayLogFiles {
     fde: FormatDescription,
     buffer: Buffer,
   ): RelayFile {
+    const replaced = before !== null && before.transactions === 0;
     const number = this.#highest + 1;
-    // It is closed already when an earlier attempt got as far as the index.
-    if (isFollowed(before) && !before.closed) before.conclude(number);
-    return RelayFile.create(this.#dir, number, origin, fde, buffer, this.#markDistance);
-  }
-
-  /**
-   * The index names `file`, behind `before` or in its place. All that either holds up to the new file's header must be durable.
-   * Throws DISK_FULL or DISK; `file` is gone then.
-   */
-  enter(before: RelayFile | null, file: RelayFile): void {
-    const followed = isFollowed(before);
-    const numbers = [
-      ...(before === null || followed ? this.#numbers : this.#numbers.slice(0, -1)),
-      file.number,
-    ];
+    if (before !== null && !replaced) before.closeForGood(number);
+    const file = RelayFile.create(this.#dir, number, origin, fde, buffer, this.#markDistance);
+    const numbers = [...(replaced ? this.#numbers.slice(0, -1) : this.#numbers), number];
     try {
-      if (followed) before.clearInUse();
-      syncDirectory(this.#dir);
       writeRelayLogIndex(this.#dir, numbers);
     } catch (error) {
-      this.drop(file);
+      file.retire();
+      removeIfThere(file.path);
       throw error;
     }
     this.#numbers = numbers;
-    this.#highest = file.number;
-    if (followed) this.#olderBytes += before.end;
-  }
-
-  /** Removes a file that was begun and not entered. */
-  drop(file: RelayFile): void {
-    file.retire();
-    removeIfThere(file.path);
+    this.#highest = number;
+    if (before !== null && !replaced) this.#olderBytes += before.end;
+    return file;
   }
 
   /** Removes what the index does not name any more. Throws DISK. */
@@ -115,9 +97,4 @@ export class RelayLogFiles {
     this.#olderBytes = 0;
     return gone;
   }
-}
-
-/** One without a transaction is not followed by the next, but replaced. */
-function isFollowed(before: RelayFile | null): before is RelayFile {
-  return before !== null && before.transactions > 0;
 }

@@ -12,9 +12,6 @@
  *    transaction; bytes of an unfinished one may already lie behind it in the file. `retrieved` is what is published.
  *    Only what is `durable` may be acknowledged to the source.
  *  - A file is durable with all it holds before the next one appears in the index. Numbers are never used again.
- *  - Changing files does not stop the stream: while both files are synced beside it, the new one takes in what comes and holds it
- *    back. Not before the index names it anything of it is published. Who cannot leave it at that (a second change, a purge,
- *    the end of the stream) makes the thread wait for the syncs. A kill in between leaves the old file as the last one.
  *  - A full disk (DISK_FULL) cuts the file back to the published end and ends the stream; `startStream` may be tried again. After
  *    any other failed write or sync (DISK) nobody knows what the disk holds: the writer is dead, and `open` recovers the log.
  * Thread: reader only. Nothing here decodes rows; the caller has checked CRC and grammar of what it appends.
@@ -29,10 +26,9 @@ import {
 import type { PositionKind, PositionSet, TransactionId } from '../binlog/position-set.ts';
 import type { TransactionHead } from '../binlog/transaction-boundary.ts';
 import { diskError } from './durable-file.ts';
-import { isAtOrAfter, type PublishedEnd, type RelayPosition } from './published-end.ts';
+import type { PublishedEnd, RelayPosition } from './published-end.ts';
 import { otherKind, seenBefore, unnamed } from './refused-stream.ts';
 import { RelayFile } from './relay-file.ts';
-import { FileChange } from './relay-file-change.ts';
 import type { RelayFileOrigin } from './relay-file-header.ts';
 import { transactionId } from './relay-file-scan.ts';
 import { RelayLogFiles } from './relay-log-files.ts';
@@ -76,15 +72,9 @@ export class RelayLogWriter {
   readonly #published: PublishedEnd;
   readonly #log: Logger;
   readonly #files: RelayLogFiles;
-  /** What is written to. */
   #file: RelayFile | null = null;
-  /** The last one in the index, with the published end: `#file`, or the one before it while the files change. */
-  #shown: RelayFile | null = null;
-  #change: FileChange | null = null;
   #streaming = false;
   #dead: MillraceError | null = null;
-  /** Why a change of files ended the stream: nobody had asked. */
-  #untold: MillraceError | null = null;
   #closed = false;
 
   readonly #buffer: Buffer;
@@ -108,9 +98,7 @@ export class RelayLogWriter {
       const { fileNumber, fd, header, end, transactions, sourceEnd } = last;
       writer.#retrieved = retrieved;
       const file = { number: fileNumber, fd, origin: header, end, transactions };
-      writer.#file = new RelayFile(dir, file, header.fde, writer.#buffer);
-      writer.#ended = end;
-      writer.#show(writer.#file, end, sourceEnd);
+      writer.#enter(new RelayFile(dir, file, header.fde, writer.#buffer), sourceEnd);
     }
     return writer;
   }
@@ -140,12 +128,12 @@ export class RelayLogWriter {
 
   /** The source's file of the last published transaction; null: the log is empty. */
   get sourceFile(): string | null {
-    return this.#shown?.origin.sourceFile ?? null;
+    return this.#file?.origin.sourceFile ?? null;
   }
 
   /** The FORMAT_DESCRIPTION_EVENT of that file, as the source sent it; null: the log is empty. */
   get sourceFormat(): Buffer | null {
-    return this.#shown?.origin.rawFormatDescription ?? null;
+    return this.#file?.origin.rawFormatDescription ?? null;
   }
 
   /** Where in `sourceFile` the last published transaction ends: where to read on without GTIDs. */
@@ -155,7 +143,7 @@ export class RelayLogWriter {
 
   /** The published end. File number 0: the log is empty. */
   get position(): RelayPosition {
-    return { fileNumber: this.#shown?.number ?? 0, offset: this.#publishedOffset };
+    return { fileNumber: this.#file?.number ?? 0, offset: this.#publishedOffset };
   }
 
   /** All before it survives a power cut. */
@@ -164,18 +152,7 @@ export class RelayLogWriter {
   }
 
   get fileName(): string | null {
-    return this.#shown?.name ?? null;
-  }
-
-  /** How many transactions have ended and are not published: after `publish`, those that wait for a change of files. */
-  get heldBack(): number {
-    return this.#pending.length;
-  }
-
-  /** False: something waits for a change of files, or has failed there. `sync` sees to it. */
-  get settled(): boolean {
-    const waits = this.#change !== null || this.#pending.length > 0;
-    return !waits && this.#untold === null && this.#dead === null;
+    return this.#file?.name ?? null;
   }
 
   /** Size of all files of the log, up to the published end. */
@@ -191,8 +168,8 @@ export class RelayLogWriter {
   /**
    * Begins a new relay file for what the source sends from now on: at the begin of a dump and whenever the source goes on to
    * its next file. An unfinished transaction is dropped. A current file without a transaction is replaced.
-   * Behind a file that holds transactions it is synced beside the stream. Throws DISK_FULL (may be called again), DISK,
-   * RELAY_CORRUPT when the log is of another kind than `base`.
+   * Synchronous, with a handful of fsyncs. Throws DISK_FULL (may be called again), DISK, RELAY_CORRUPT when the log is of
+   * another kind than `base`.
    */
   startStream(start: StreamStart): void {
     this.#mustLive();
@@ -207,6 +184,7 @@ export class RelayLogWriter {
     this.#streaming = false;
     const rawFormatDescription = Buffer.from(start.fde);
     this.#begin({ rawFormatDescription, previous, sourceFile, sourcePosition }, fde);
+    this.#retrieved = previous.clone();
     this.#streaming = true;
   }
 
@@ -227,7 +205,8 @@ export class RelayLogWriter {
 
   /**
    * The bytes appended since the last call are one whole transaction, which ends at `sourceEnd` in the source's file. It is
-   * published with the next `publish`. A file that passed its size limit is published, and the next one begun.
+   * published with the next `publish`. A file that passed its size limit is closed, and the next one begun (published,
+   * durable).
    */
   endTransaction(head: TransactionHead | null, sourceEnd: number): void {
     if (!this.#streaming) this.#notStreaming();
@@ -242,13 +221,12 @@ export class RelayLogWriter {
   }
 
   /**
-   * Lets the cursors see all ended transactions, unless the files change: once per received chunk. Throws DISK_FULL, DISK;
-   * UNEXPECTED_EVENT when the log has one of them already (those before it are published).
+   * Lets the cursors see all ended transactions: once per received chunk. Throws DISK_FULL, DISK; UNEXPECTED_EVENT when the
+   * log has one of them already (those before it are published).
    */
   publish(): void {
     if (this.#pending.length === 0) return;
     this.#mustLive();
-    if (this.#change !== null) return;
     const file = this.#file!;
     const retrieved = this.#retrieved!;
     this.#attempt(() => file.flush());
@@ -268,36 +246,28 @@ export class RelayLogWriter {
     if (again !== null) throw this.#refuse(seenBefore(again));
   }
 
-  /**
-   * Makes all that has ended durable (and published, where it was held back), without holding up the thread. Throws what
-   * `publish` does; after DISK the writer is dead.
-   */
+  /** Makes all that is published durable, without holding up the thread. Throws DISK; the writer is dead then. */
   async sync(): Promise<void> {
-    for (let change = this.#change; change !== null; change = this.#change) await change.done;
-    if (this.#untold !== null) throw this.#untold;
-    this.publish();
     const wanted = this.position;
     for (;;) {
       this.#mustLive();
-      if (this.#shown === null || isAtOrAfter(this.#durable, wanted)) return;
-      // A change makes durable what it leaves behind.
-      if (this.#change === null) this.#syncing ??= this.#syncOnce(this.#shown);
-      await (this.#change?.done ?? this.#syncing);
+      if (this.#file === null || isAtOrAfter(this.#durable, wanted)) return;
+      this.#syncing ??= this.#syncOnce(this.#file);
+      await this.#syncing;
     }
   }
 
   /** Drops the unfinished transaction: its bytes leave buffer and file. Ended transactions are published. */
   abandon(): void {
-    this.#untold = null;
     if (this.#file === null) return;
-    this.#settle();
+    this.#mustLive();
     this.publish();
     this.#cutBack();
   }
 
   /** Removes files that nobody needs any more, oldest first (see relay-log-purge.ts); returns their numbers. */
   purge(options: PurgeOptions): number[] {
-    this.#settle();
+    this.#mustLive();
     const gone = this.#attempt(() => this.#files.purge(options));
     if (gone.length > 0) this.#log.info('relay log files purged', { first: gone[0], last: gone.at(-1) });
     return gone;
@@ -305,12 +275,12 @@ export class RelayLogWriter {
 
   /** Removes every file: the log is empty. Cursors of before must be opened anew. */
   reset(): void {
-    this.#settle();
+    this.#mustLive();
     this.#streaming = false;
     const gone = this.#attempt(() => this.#files.clear());
     this.#published.reset();
     this.#file?.retire();
-    this.#file = this.#shown = null;
+    this.#file = null;
     this.#retrieved = null;
     this.#pending.length = 0;
     this.#ended = this.#publishedOffset = this.#sourcePublished = 0;
@@ -321,107 +291,54 @@ export class RelayLogWriter {
 
   /** Drops the unfinished transaction, syncs, clears IN_USE. A dead writer only gives its descriptor back. */
   async close(): Promise<void> {
-    if (this.#file === null || this.#closed) return;
+    const file = this.#file;
+    if (file === null || this.#closed) return;
     this.#closed = true;
     try {
       if (this.#dead !== null) return;
-      // Before `abandon`, which would make the thread wait; how it went is found there.
-      await this.#change?.done.catch(() => undefined);
       this.abandon();
       await this.sync();
-      this.#attempt(() => this.#file!.clearInUse());
+      if (!file.closed) this.#attempt(() => file.clearInUse());
     } finally {
       this.#streaming = false;
       this.#dead ??= new MillraceError('INTERNAL', 'the relay log writer is closed');
-      this.#file.retire();
-      this.#change?.before?.retire();
+      file.retire();
     }
   }
 
   // -- files ---------------------------------------------------------------------------------------------------------
 
   #rotate(): void {
-    this.#settle();
     this.publish();
     const { origin, fde } = this.#file!;
     const previous = this.#retrieved!.clone();
     this.#begin({ ...origin, previous, sourcePosition: this.#sourcePublished }, fde);
   }
 
-  /** Goes on in a new file with this header: behind the current one, which is whole, or in its place when it holds nothing. */
+  /** Closes the current file, or replaces it when it holds nothing, and enters a new one with this header. */
   #begin(origin: RelayFileOrigin, fde: FormatDescription): void {
     const before = this.#file;
-    const next = this.#attempt(() => this.#files.begin(before, origin, fde, this.#buffer));
-    const change = new FileChange(before, next, origin);
-    this.#file = next;
-    this.#ended = next.end;
-    this.#change = change;
-    if (change.replaces) this.#settle();
-    else change.done = this.#syncBeside(change);
-  }
-
-  /** Never unhandled: who does not wait for it finds the error in `#dead` or `#untold`. */
-  #syncBeside(change: FileChange): Promise<void> {
-    const done = change.sync().then(
-      () => this.#synced(change),
-      // Also when the thread has waited by itself since.
-      (error: unknown) => {
-        throw this.#die(error);
-      },
+    this.#enter(
+      this.#attempt(() => this.#files.begin(before, origin, fde, this.#buffer)),
+      origin.sourcePosition,
     );
-    done.catch(() => undefined);
-    return done;
-  }
-
-  #synced(change: FileChange): void {
-    // It was settled or given up meanwhile.
-    if (this.#change !== change) return;
-    try {
-      this.#mustLive();
-      this.#complete(change);
-    } catch (error) {
-      this.#untold = error as MillraceError;
-      throw error;
-    }
-  }
-
-  /** No change of files is under way afterwards: the thread waits for the disk. */
-  #settle(): void {
-    this.#mustLive();
-    const change = this.#change;
-    if (change === null) return;
-    this.#attempt(() => change.syncNow());
-    this.#complete(change);
-  }
-
-  /** What had to be durable is: the next file becomes the last of the log, or goes when the index cannot be written. */
-  #complete({ before, next, origin, headerEnd, replaces }: FileChange): void {
-    this.#change = null;
-    try {
-      this.#files.enter(before, next);
-    } catch (error) {
-      this.#file = before;
-      throw this.#failed(error);
-    }
-    this.#retrieved = origin.previous.clone();
-    this.#show(next, headerEnd, origin.sourcePosition);
     this.#log.info('relay log file begins', {
-      file: next.name,
+      file: this.#file!.name,
       source_file: origin.sourceFile,
       source_position: origin.sourcePosition,
     });
     if (before === null) return;
     before.retire();
-    if (replaces) this.#attempt(() => this.#files.discard([before.number]));
+    if (before.transactions === 0) this.#attempt(() => this.#files.discard([before.number]));
   }
 
-  /** `file` is the last one of the log, durable and published up to `end`. */
-  #show(file: RelayFile, end: number, sourceEnd: number): void {
-    this.#shown = file;
-    this.#publishedOffset = end;
+  /** `file` is durable as it is, and is where the log goes on. */
+  #enter(file: RelayFile, sourceEnd: number): void {
+    this.#file = file;
+    this.#ended = this.#publishedOffset = file.end;
     this.#sourcePublished = sourceEnd;
-    this.#durable = { fileNumber: file.number, offset: end };
-    this.#published.publish(file.number, end);
+    this.#durable = { fileNumber: file.number, offset: file.end };
+    this.#published.publish(file.number, file.end);
   }
 
   async #syncOnce(file: RelayFile): Promise<void> {
@@ -454,15 +371,10 @@ export class RelayLogWriter {
     return error;
   }
 
-  /** Forgets everything behind the published end, with a file that nothing of is published. */
+  /** Forgets everything behind the published end. */
   #cutBack(): void {
     this.#pending.length = 0;
     this.#ended = this.#publishedOffset;
-    if (this.#change !== null) {
-      this.#files.drop(this.#change.next);
-      this.#file = this.#change.before;
-      this.#change = null;
-    }
     const file = this.#file;
     if (file === null || file.closed) return;
     try {
@@ -485,7 +397,6 @@ export class RelayLogWriter {
 
   #notStreaming(): never {
     this.#mustLive();
-    if (this.#untold !== null) throw this.#untold;
     throw new MillraceError('INTERNAL', 'the relay log is written to before startStream');
   }
 
@@ -495,4 +406,8 @@ export class RelayLogWriter {
     this.#cutBack();
     return error;
   }
+}
+
+function isAtOrAfter(a: RelayPosition, b: RelayPosition): boolean {
+  return a.fileNumber > b.fileNumber || (a.fileNumber === b.fileNumber && a.offset >= b.offset);
 }

@@ -19,7 +19,7 @@ import type { TransactionHead } from '../../src/binlog/transaction-boundary.ts';
 import { PublishedEnd } from '../../src/relay/published-end.ts';
 import { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
 import { unlogged } from '../support/accounts.ts';
-import { SourceFile, settle } from '../support/binlog-feed.ts';
+import { SourceFile } from '../support/binlog-feed.ts';
 import type { TestServer } from '../support/test-server.ts';
 import { BENCH_SCHEMA } from './workload.ts';
 
@@ -92,8 +92,6 @@ export async function makeBacklog(model: TestServer, plan: BacklogPlan): Promise
     file += 1;
     const sourceFile = `binlog.${String(file).padStart(6, '0')}`;
     writer.startStream({ fde: raw, base: emptyPositionSet('gtid'), sourceFile, sourcePosition: 4 });
-    // Nothing here ever waits, so nothing would be published before the end.
-    settle(writer);
     const first = gno;
     for (let position = 4 + raw.length; position < bytes; ) {
       gno += 1;

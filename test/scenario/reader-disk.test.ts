@@ -1,19 +1,13 @@
 /**
- * The reader and its disk: full, damaged, slow, and failing.
+ * The reader and its disk: full, and damaged.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Account, createSourceAccount } from '../support/accounts.ts';
-import { heldDisk } from '../support/held-disk.ts';
 import { ReaderRun, type ReaderRunOptions, sourceTransactionBytes } from '../support/reader-run.ts';
 import { startServer, type TestServer } from '../support/test-server.ts';
-
-vi.mock('node:fs', async (original) => {
-  const { withHeldDisk } = await import('../support/held-disk.ts');
-  return withHeldDisk(original);
-});
 
 let source: TestServer;
 let account: Account;
@@ -28,7 +22,6 @@ beforeAll(async () => {
 afterAll(() => source?.stop());
 afterEach(async () => {
   limitFileSize('unlimited');
-  heldDisk.release();
   for (const run of runs.splice(0)) await run.stop();
 });
 
@@ -77,45 +70,4 @@ test('a damaged relay log stops the reader, and a reset has it fetched again', a
   await third.untilCaughtUp();
   expect(existsSync(join(first.relayDir, name))).toBe(false);
   expect(third.transactionBytes().equals(sourceTransactionBytes(source))).toBe(true);
-});
-
-test('while a finished relay file is synced the reader receives, and what it receives is seen when that is done', async () => {
-  const run = reader().start();
-  await run.untilCaughtUp();
-  await source.query("INSERT INTO shop.t (v) VALUES ('before')");
-  await run.untilCaughtUp();
-  const before = run.status;
-  heldDisk.hold();
-  await source.query('FLUSH BINARY LOGS');
-  await run.until('the source has changed files', () => run.status.sourceFile !== before.sourceFile);
-  await source.query("INSERT INTO shop.t (v) VALUES ('meanwhile')");
-  const { transactionsReceived } = before;
-  await run.until('it comes', () => run.status.transactionsReceived > transactionsReceived);
-  // Also not when heartbeats say that there is nothing more: targets cannot see it.
-  const { contactMs } = run.status;
-  await run.until('a heartbeat', () => (run.status.contactMs ?? 0) > (contactMs ?? 0) + 700);
-  expect(run.status).toMatchObject({
-    caughtUpWithSource: false,
-    retrieved: before.retrieved,
-    relayFile: before.relayFile,
-  });
-  expect(run.status.unsynced.transactions).toBe(1);
-  heldDisk.release();
-  await run.untilCaughtUp();
-  expect(run.status.relayFile).not.toBe(before.relayFile);
-  expect(run.transactionBytes().equals(sourceTransactionBytes(source))).toBe(true);
-});
-
-test('a finished relay file that cannot be synced stops the reader, also when nothing more comes', async () => {
-  const run = reader().start();
-  await run.untilCaughtUp();
-  await source.query("INSERT INTO shop.t (v) VALUES ('before')");
-  await run.untilCaughtUp();
-  await run.until('synced', () => run.status.unsynced.transactions === 0);
-  heldDisk.hold();
-  await source.query('FLUSH BINARY LOGS');
-  await run.until('the sync', () => heldDisk.waiting === 2);
-  heldDisk.fail();
-  await run.untilState('stopped');
-  expect(run.status.lastError).toMatchObject({ code: 'DISK', action: 'stop' });
 });

@@ -138,13 +138,11 @@ export class SourceFile {
     } else bytes.writeBigInt64LE(bytes.readBigInt64LE(start + at) + add, start + at);
   }
 
-  /** The new relay file is in the index afterwards. */
   start(writer: RelayLogWriter, base: PositionSet): void {
     writer.startStream({ fde: this.rawFde, base, sourceFile: this.name, sourcePosition: 4 });
-    settle(writer);
   }
 
-  /** Appends events [from, to) and publishes after every `chunk` of them; at last all that has ended is published. */
+  /** Appends events [from, to) and publishes after every `chunk` of them. */
   play(writer: RelayLogWriter, from = 0, to = this.events.length, chunk = 100): void {
     for (let at = from; at < to; at++) {
       const event = this.events[at]!;
@@ -153,12 +151,6 @@ export class SourceFile {
         writer.endTransaction(event.head, event.sourceEnd);
       if (at % chunk === 0) writer.publish();
     }
-    settle(writer);
+    writer.publish();
   }
-}
-
-/** All that has ended is published, also what waits for a change of files: a purge, of nothing, has the thread wait for that. */
-export function settle(writer: RelayLogWriter): void {
-  writer.purge({ neededFrom: 0, retentionMs: 0, nowMs: 0 });
-  writer.publish();
 }

@@ -9,7 +9,7 @@ import { ROWS_FLAG } from '../../src/binlog/rows-event.ts';
 import { TransactionBoundary } from '../../src/binlog/transaction-boundary.ts';
 import type { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
 import { buildEvent, buildGtid, buildQuery, buildXid } from './binlog-builder.ts';
-import { SourceFile, settle } from './binlog-feed.ts';
+import { SourceFile } from './binlog-feed.ts';
 import { rawFrameOf } from './zstd-builder.ts';
 
 const SID = '11111111-1111-1111-1111-111111111111';
@@ -46,7 +46,7 @@ export class ComposedLog {
   }
 
   publish(): void {
-    settle(this.#writer);
+    this.#writer.publish();
   }
 
   #append(event: Buffer): void {

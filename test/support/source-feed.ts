@@ -13,7 +13,6 @@ import { emptyPositionSet, type PositionKind, type PositionSet } from '../../src
 import { TransactionBoundary } from '../../src/binlog/transaction-boundary.ts';
 import type { RelayLogWriter } from '../../src/relay/relay-log-writer.ts';
 import { nextSourcePosition } from '../../src/relay/source-position.ts';
-import { settle } from './binlog-feed.ts';
 import type { TestServer } from './test-server.ts';
 
 interface OpenLog {
@@ -49,7 +48,7 @@ export class SourceFeed {
       if (this.#log?.name !== name) this.#begin(name, bytes);
       this.#carry(this.#log!, bytes);
     }
-    settle(this.#writer);
+    this.#writer.publish();
   }
 
   #begin(name: string, bytes: Buffer): void {

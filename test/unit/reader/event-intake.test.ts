@@ -7,7 +7,7 @@ import { EventIntake, type IntakeOptions } from '../../../src/reader/event-intak
 import { knownLog } from '../../../src/reader/source-log.ts';
 import type { RelayLogWriter } from '../../../src/relay/relay-log-writer.ts';
 import { PacketReader } from '../../../src/wire/packet-framing.ts';
-import { SourceFile, settle } from '../../support/binlog-feed.ts';
+import { SourceFile } from '../../support/binlog-feed.ts';
 import { RelayDirectory, readAll } from '../../support/relay-directory.ts';
 import { DumpBytes, endOf, sealedEvent } from './dump-bytes.ts';
 
@@ -46,7 +46,6 @@ function receive(into: EventIntake, bytes: Buffer, lengths: readonly number[] = 
     writer.publish();
     at += length;
   }
-  settle(writer);
 }
 
 function expectHolds(...files: SourceFile[]): void {

@@ -9,7 +9,7 @@ import {
   type PositionKind,
   parsePositionSet,
 } from '../../../src/binlog/position-set.ts';
-import { SourceFile, settle } from '../../support/binlog-feed.ts';
+import { SourceFile } from '../../support/binlog-feed.ts';
 import { RelayDirectory, readAll } from '../../support/relay-directory.ts';
 
 let relay: RelayDirectory;
@@ -173,7 +173,6 @@ describe('files', () => {
       sourceFile: 'binlog.000008',
       sourcePosition: 4,
     });
-    settle(writer);
     expect(writer.retrieved!.toString()).toBe('binlog.000008:4');
     await writer.close();
     const again = await relay.openWriter();
