@@ -236,6 +236,7 @@ export class DumpStream {
     if (this.#syncing || this.#finish === null) return;
     if (!this.#needsSync()) {
       this.unsynced.allDurable();
+      this.#syncPolicy.allIsDurable();
       return;
     }
     const dueMs = this.#syncPolicy.dueInMs(this.#options.clock.monotonicMs());

@@ -32,6 +32,11 @@ export class SyncPolicy {
     this.#oldestMs = null;
   }
 
+  /** What was received left nothing to sync, or was synced in another way. */
+  allIsDurable(): void {
+    this.#oldestMs = null;
+  }
+
   /** 0 or less: now. Asked only while something is not on disk. */
   dueInMs(nowMs: number): number {
     const latestMs = (this.#oldestMs ?? nowMs) + this.#syncMs;

@@ -28,6 +28,14 @@ describe('the relay file is synced', () => {
     expect(policy.dueInMs(1055)).toBe(0);
   });
 
+  test('as if nothing had come before, where that left nothing to sync', () => {
+    const policy = new SyncPolicy(100);
+    policy.received(1000);
+    policy.allIsDurable();
+    policy.received(1500);
+    expect(policy.dueInMs(1500)).toBe(5);
+  });
+
   test('at once with sync: always', () => {
     const policy = new SyncPolicy(0);
     policy.received(1000);
