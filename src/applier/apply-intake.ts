@@ -51,6 +51,8 @@ export interface IntakeSurroundings {
   readonly scheduler: ApplyScheduler<ApplyUnit>;
   /** Transactions in one commit at most. */
   readonly coalesce: number;
+  /** Units may follow each other unanswered (apply-worker.ts). */
+  readonly follow: boolean;
   readonly due: DueClock;
   /** Asked at each change of the settings. Null: no guard is on. */
   scout(): GuardScout | null;
@@ -112,7 +114,7 @@ export class ApplyIntake {
   constructor(executed: Executed, settings: ApplierSettings, around: IntakeSurroundings) {
     this.#around = around;
     this.#scheduler = around.scheduler;
-    this.#units = new UnitBuilder(around.coalesce, UNIT_BYTES);
+    this.#units = new UnitBuilder(around.coalesce, UNIT_BYTES, around.follow);
     this.#executed = executed;
     this.prefix = executed.set.clone();
     this.#admission = this.#admissionBy(settings);

@@ -178,7 +178,10 @@ export class ApplyScheduler<T extends Schedulable> {
     chain.last = head;
     chain.length += 1;
     this.#inFlight.set(head, chain);
-    if (this.#inFlight.size > 1) for (const running of this.#inFlight.keys()) this.#beside.add(running);
+    if (this.#inFlight.size === 1) return;
+    this.#beside.add(head);
+    // Of more than two all others are known to be.
+    if (this.#inFlight.size === 2) for (const running of this.#inFlight.keys()) this.#beside.add(running);
   }
 
   #ended(transaction: T): boolean {

@@ -15,17 +15,22 @@ export interface ApplyUnit extends Schedulable {
 /** A unit that has no place in the scheduler's order yet. */
 export type ClosedUnit = Omit<ApplyUnit, 'ordinal'>;
 
+/** All of it fits into one packet. */
+const FOLLOWER_BYTES_MAX = 256 * 1024;
+
 /** Makes units. */
 export class UnitBuilder {
   readonly #membersMax: number;
   readonly #bytesMax: number;
+  readonly #follow: boolean;
   #open: Transaction[] = [];
   #openBytes = 0;
 
-  /** `membersMax` 1: every transaction is its own unit. */
-  constructor(membersMax: number, bytesMax: number) {
+  /** `membersMax` 1: every transaction is its own unit. `follow`: the target's progress lets them follow each other unanswered. */
+  constructor(membersMax: number, bytesMax: number, follow: boolean) {
     this.#membersMax = membersMax;
     this.#bytesMax = bytesMax;
+    this.#follow = follow;
   }
 
   /** Members that wait for a unit to be closed. */
@@ -65,7 +70,8 @@ export class UnitBuilder {
     if (first === undefined) return [];
     this.#open = [];
     this.#openBytes = 0;
-    return [{ conflicts: conflictsOf(members), bytes, members, mayFollow: mayFollow(members, bytes) }];
+    const mayFollow = this.#follow && bytes <= FOLLOWER_BYTES_MAX && members.every(mayShare);
+    return [{ conflicts: conflictsOf(members), bytes, members, mayFollow }];
   }
 
   #fits(transaction: Transaction): boolean {
@@ -83,13 +89,6 @@ export class UnitBuilder {
 function mayShare(transaction: Transaction): boolean {
   const { conflicts, ending, events, skip } = transaction;
   return conflicts.by === 'clock' && ending === 'xid' && events !== null && skip === null;
-}
-
-/** All of it fits into one packet, which is worth waiting for. */
-const FOLLOWER_BYTES_MAX = 256 * 1024;
-
-function mayFollow(members: readonly Transaction[], bytes: number): boolean {
-  return bytes <= FOLLOWER_BYTES_MAX && members.every(mayShare);
 }
 
 function conflictsOf(members: readonly Transaction[]): Conflicts {

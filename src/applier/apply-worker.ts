@@ -2,7 +2,7 @@
  * Applies units (a transaction, or several that commit together) in its own session, one after the other, and decides what an
  * error means. When several fail together, their members are applied one by one: an error is one transaction's.
  *
- * A unit may follow another before that one is answered: its one packet is sent directly behind the other's last, and
+ * By GTID a unit may follow another before that one is answered: its one packet is sent directly behind the other's last, and
  * begins with a statement that fails unless the other is committed. So the server goes from one to the next without us, and a failure
  * leaves everything behind it undone. A follower that was not committed, for whatever reason, is applied again when everything before it is
  * committed and nothing runs beside it, as if it had never been sent.
@@ -23,7 +23,7 @@ import type { BinlogStatementOptions } from './binlog-statement.ts';
 import { replayEmpty } from './empty-replay.ts';
 import { joinedEvents } from './event-slab.ts';
 import { addFiltered, type FilterCounters } from './filter-counters.ts';
-import { type Behind, GivesWay, NotBehind } from './recorded-commit.ts';
+import { GivesWay, NotBehind } from './recorded-commit.ts';
 import type { ReplayContext } from './replay-context.ts';
 import { type SharedMemory, StatementMemory } from './statement-memory.ts';
 import type { EventView, Transaction } from './transaction.ts';
@@ -97,8 +97,6 @@ interface Passage {
   sent: number | null;
   /** Whoever gave it to the worker does other things by now. */
   isGiven: boolean;
-  /** Its progress is not noted yet. */
-  unanswered: boolean;
   /** Resolves when it is over, however it ended. */
   readonly over: Promise<void>;
   end(): void;
@@ -180,20 +178,17 @@ export class ApplyWorker {
   /** As `apply`, when `canFollow`. */
   async follow(unit: ApplyUnit): Promise<number | null> {
     const before = this.#passages.at(-1)!;
-    const ids = this.#passages
-      .filter(({ unanswered }) => unanswered)
-      .flatMap((each) => each.unit.members.map(({ id }) => id));
     const passage = this.#begin(unit);
     try {
       try {
-        const applied = this.#applyOnce(passage, unit.members, { sent: before.sent!, ids });
+        const applied = this.#applyOnce(passage, unit.members, before.sent);
         passage.isGiven = true;
         return await applied;
       } catch (error) {
         if (!(error instanceof NotBehind)) this.#requireAboutOrder(error);
       }
       if (!(await this.#followAlone(passage, before))) return null;
-      return await this.#applyUntilDecided(passage);
+      return await this.#applyUntilDecided(passage, true);
     } finally {
       this.#leave(passage);
     }
@@ -228,7 +223,6 @@ export class ApplyWorker {
       waits: null,
       sent: null,
       isGiven: false,
-      unanswered: true,
       over,
       end,
     };
@@ -242,7 +236,8 @@ export class ApplyWorker {
     passage.end();
   }
 
-  async #applyUntilDecided(passage: Passage): Promise<number | null> {
+  /** `alone`: it stands alone already. */
+  async #applyUntilDecided(passage: Passage, alone = false): Promise<number | null> {
     const { members } = passage.unit;
     passage.attempt = 1;
     passage.waits = null;
@@ -253,7 +248,7 @@ export class ApplyWorker {
     let rows = 0;
     for (const member of members) {
       // What is committed of a unit stays committed: the next life finds it in the progress row.
-      const applied = await this.#applyMember(passage, member);
+      const applied = await this.#applyMember(passage, member, alone);
       if (applied === null) return null;
       rows += applied;
     }
@@ -276,9 +271,13 @@ export class ApplyWorker {
     }
   }
 
-  async #applyMember(passage: Passage, transaction: Transaction): Promise<number | null> {
+  async #applyMember(
+    passage: Passage,
+    transaction: Transaction,
+    standsAlone: boolean,
+  ): Promise<number | null> {
     const { unit } = passage;
-    let alone = false;
+    let alone = standsAlone;
     for (let attempt = 1; ; attempt++) {
       passage.attempt = attempt;
       passage.waits = null;
@@ -344,7 +343,7 @@ export class ApplyWorker {
   async #applyOnce(
     passage: Passage,
     members: readonly Transaction[],
-    behind: Behind | null = null,
+    behind: number | null = null,
   ): Promise<number> {
     const { rows } = passage;
     passage.sent = null;
@@ -372,7 +371,6 @@ export class ApplyWorker {
       this.#context.worker,
     );
     if (this.#context.filter !== null) addFiltered(this.#around.filtered, replay.filtered);
-    if (endsUnit) passage.unanswered = false;
     return replay.rowsApplied;
   }
 

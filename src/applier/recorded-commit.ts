@@ -5,11 +5,12 @@
  * fit into a packet together is sent before, and COMMIT only after every reply to it was good: after an error in a pipe the
  * next statements still run. With `commit_order: source` who is not the first runs its statements and waits for its turn.
  *
- * The next transaction may be sent directly behind this packet, before its replies are there (apply-worker.ts): so a chain of transactions
- * that must follow each other does not pay our way between every two. Its packet begins with a statement that fails unless this one was
- * committed (`Progress.begin`), so nothing of it runs then, nor of those behind it.
+ * By GTID the next transaction may be sent directly behind this packet, before its replies are there (apply-worker.ts): so a chain of transactions
+ * that must follow each other does not pay our way between every two. Its packet begins with the statement that takes its GTID, which fails unless
+ * this one is committed (gtid-progress.ts); nothing of it runs then, nor of those behind it. Not with progress in a table: a packet that a KILL QUERY
+ * has broken off leaves nothing there that what comes behind it could not overlook.
  */
-import { type ErrorFacts, MillraceError } from '../base/errors.ts';
+import { assert, type ErrorFacts, MillraceError } from '../base/errors.ts';
 import type { TransactionId } from '../binlog/position-set.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
@@ -33,26 +34,18 @@ export interface CommitSurroundings {
 
 /** Where and when a transaction's last packet is sent. */
 export interface CommitEnd {
-  /** Null: when it likes to. */
-  readonly behind: Behind | null;
+  /** Its one packet goes directly behind another transaction's in the same session: `ApplySession.sent` after that one. Null: when it likes to. */
+  readonly behind: number | null;
   /** Null: it may commit now. False: it must give way. */
   turn(): Promise<boolean> | null;
-  /** The packet that ends it is the last that was sent. */
+  /** The packet that ends it is the last that was sent, and another one may go behind it. */
   onSent(): void;
-}
-
-/** Its one packet goes directly behind another transaction's in the same session. */
-export interface Behind {
-  /** `ApplySession.sent` after that one. */
-  readonly sent: number;
-  /** Of all transactions in the session that are not answered yet. */
-  readonly ids: readonly TransactionId[];
 }
 
 /** Somebody before it needs what it may hold: it is rolled back and applied again. Not an error of anything. */
 export class GivesWay extends Error {}
 
-/** It cannot be one packet, or something else was sent since: nothing of it was. */
+/** Nothing of it was run: it cannot be one packet, something else was sent since, or the one before it was not committed. */
 export class NotBehind extends Error {}
 
 /**
@@ -70,8 +63,7 @@ export async function commitRecorded(
   const { context, session, ids, facts, end } = around;
   const { progress, worker } = context;
   const { behind } = end;
-  // Those before it are committed when it is: its row names them too.
-  const record = progress.record(behind === null ? ids : [...behind.ids, ...ids], worker);
+  const record = progress.record(ids, worker);
   let before = statements;
   if (lengthOf(statements) + PACKET_MARGIN > context.facts.maxAllowedPacket) {
     if (behind !== null) throw new NotBehind();
@@ -90,7 +82,7 @@ export async function commitRecorded(
   const all = byItself ? before : [...before, ...record, 'COMMIT'];
   const replies = await (behind === null ? sendLast(around, all, byItself) : sendBehind(around, behind, all));
   const last = replies.at(-1);
-  if (last === undefined) return;
+  assert(last !== undefined, 'every packet is answered');
   if (last.ok) {
     if (byItself && !last.committedGtid) await commitEmpty(around);
     return;
@@ -129,13 +121,13 @@ function sendLast(
 /** The first statement fails unless the transaction before it is committed. @throws NotBehind */
 async function sendBehind(
   { session, end }: CommitSurroundings,
-  behind: Behind,
+  behind: number,
   statements: readonly (string | Statement)[],
 ): Promise<Reply[]> {
   const [first, ...others] = statements;
   // Where it commits by itself, several statements are one transaction only so.
   const begins = session.commitsByItself && others.length > 0 && others.at(-1) === 'COMMIT';
-  const sent = session.runBehind(behind.sent, begins ? [first!, 'BEGIN', ...others] : statements);
+  const sent = session.runBehind(behind, begins ? [first!, 'BEGIN', ...others] : statements);
   if (sent === null) throw new NotBehind();
   end.onSent();
   const replies = await sent;

@@ -31,7 +31,7 @@ import {
 } from './channel-state.ts';
 import { type ChannelWishes, type TargetWishes, targetWishes } from './control-document.ts';
 import { type DiskRoom, RoomWatch, tooLongADelay } from './disk-room.ts';
-import { goneState } from './gone-thread.ts';
+import { goneState, stateOf } from './gone-thread.ts';
 import type { GuardAlarms } from './guard-alarms.ts';
 import { withFacts } from './log.ts';
 import { PendingAnswers } from './pending-answers.ts';
@@ -202,7 +202,8 @@ export class Channel {
   /** Asks the applier; null when it does not answer or does not live. */
   async applierStatus(target: number): Promise<ApplierStatus | null> {
     const status = (await this.#appliers[target]?.status(STATUS_MS)) ?? null;
-    if (status !== null) Object.assign(this.#applierSeen[target]!, { state: status.state, status });
+    const seen = this.#applierSeen[target]!;
+    if (status !== null) Object.assign(seen, { state: stateOf(seen.state, status.state), status });
     return status;
   }
 
@@ -286,7 +287,8 @@ export class Channel {
       this.#reader?.status(STATUS_MS) ?? null,
       ...this.#appliers.map((_, index) => this.applierStatus(index)),
     ]);
-    if (readerStatus) this.#readerSeen = { state: readerStatus.state, status: readerStatus };
+    const { state: last } = this.#readerSeen;
+    if (readerStatus) this.#readerSeen = { state: stateOf(last, readerStatus.state), status: readerStatus };
     const { clock } = this.#options;
     const targets = config.targets.map((target, index): TargetSnapshot => {
       const status = applierStatus[index] ?? null;
@@ -424,7 +426,7 @@ export class Channel {
   }
 
   #readerIs(state: ReaderState): void {
-    this.#readerSeen.state = state;
+    this.#readerSeen.state = stateOf(this.#readerSeen.state, state);
     if (state.at !== 'streaming') return;
     this.#everStreamed = true;
     this.#input({ type: 'reader-streaming' });
@@ -452,7 +454,7 @@ export class Channel {
       spares: entries.spares,
       onReport: (report) => {
         if (report.type === 'log') log[report.level](report.message, report.facts);
-        else if (report.type === 'state') seen.state = report.state;
+        else if (report.type === 'state') seen.state = stateOf(seen.state, report.state);
         else if (report.type === 'executed') {
           this.#input({ type: 'executed', target: index, executed: report.executed });
         } else if (report.type === 'needed-file') {

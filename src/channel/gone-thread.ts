@@ -1,5 +1,5 @@
 /**
- * What status says of a thread that is gone: it is down until an operator acts, or waits for its next start.
+ * What status says of a thread that goes, or is gone: it is down until an operator acts, or waits for its next start.
  */
 import type { ApplierState } from '../applier/applier-messages.ts';
 import type { PlainError } from '../base/errors.ts';
@@ -16,6 +16,14 @@ const INTERNAL_FAULT: PlainError = {
   hint: null,
   facts: {},
 };
+
+/**
+ * What status says of a thread that says `said` of itself. That it has stopped it says before it is gone, and only then can it be started again: who
+ * waits for `stopped` to do so would come too early.
+ */
+export function stateOf<S extends ReaderState | ApplierState>(last: S, said: S): S {
+  return said.at === 'stopped' ? last : said;
+}
 
 /** `last`: what the thread said last. Null: it is not gone. */
 export function goneState(

@@ -28,6 +28,7 @@ const KINDS = new Map<number, ApplyErrorKind>([
   [1614, 'transient'], // ER_XA_RBDEADLOCK
   [1317, 'transient'], // ER_QUERY_INTERRUPTED
   [3024, 'transient'], // ER_QUERY_TIMEOUT
+  [1105, 'transient'], // ER_UNKNOWN_ERROR: what a BINLOG may say that KILL QUERY has met (seen on 9.7.4)
   [3572, 'transient'], // ER_LOCK_NOWAIT
   [1412, 'transient'], // ER_TABLE_DEF_CHANGED
   [1615, 'transient'], // ER_NEED_REPREPARE

@@ -17,6 +17,8 @@ import { applyError } from './apply-error.ts';
 import { SessionContext } from './session-context.ts';
 import type { TargetFacts } from './target-facts.ts';
 
+/** GtidProgress.begin */
+const TAKES_GTID = 'SET GTID_NEXT=';
 const LOCK_WAIT_SECONDS = 5;
 /** For metadata locks: DDL behind a reader of the target. The default is a year, in which no stop would be heard. */
 const METADATA_LOCK_WAIT_SECONDS = 30;
@@ -105,12 +107,8 @@ export class ApplySession {
   }
 
   /** In one packet, sent before this returns: what stands behind a failed statement does not run. Only statements of our own making. */
-  async runTogether(statements: readonly (string | Statement)[]): Promise<Reply[]> {
-    if (!this.#autocommit) return this.#runTogether(statements);
-    this.#autocommit = false;
-    const [first, ...replies] = await this.#runTogether(['SET autocommit=0', ...statements]);
-    this.#requireGood(first);
-    return replies;
+  runTogether(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+    return this.#autocommit ? this.#runSwitching(statements, false) : this.#runTogether(statements);
   }
 
   /**
@@ -135,11 +133,20 @@ export class ApplySession {
    * As `runTogether` under a GTID, and the last statement, which alone may change anything, commits by itself: not when it has
    * changed nothing (`committedGtid` of its reply), then the GTID waits for a COMMIT.
    */
-  async runCommitting(statements: readonly (string | Statement)[]): Promise<Reply[]> {
-    if (this.#autocommit) return this.#runTogether(statements);
-    this.#autocommit = true;
-    const [first, ...replies] = await this.#runTogether(['SET autocommit=1', ...statements]);
-    this.#requireGood(first);
+  runCommitting(statements: readonly (string | Statement)[]): Promise<Reply[]> {
+    return this.#autocommit ? this.#runTogether(statements) : this.#runSwitching(statements, true);
+  }
+
+  /** A packet that takes a GTID begins with that, whatever else is set: see gtid-progress.ts. */
+  async #runSwitching(statements: readonly (string | Statement)[], autocommit: boolean): Promise<Reply[]> {
+    this.#autocommit = autocommit;
+    const [first, ...others] = statements;
+    const set = `SET autocommit=${autocommit ? 1 : 0}`;
+    if (typeof first === 'string' && first.startsWith(TAKES_GTID)) {
+      return this.#runTogether([first.replace('SET ', `${set}, `), ...others]);
+    }
+    const [reply, ...replies] = await this.#runTogether([set, ...statements]);
+    this.#requireGood(reply);
     return replies;
   }
 
@@ -186,6 +193,8 @@ export class ApplySession {
    */
   async rollback(branch: string | null): Promise<void> {
     this.context.forget();
+    // Whether what should have changed it was run is not known.
+    this.#autocommit = true;
     const [reply] = await this.run(['ROLLBACK']);
     if (reply?.ok) return;
     if (branch !== null && reply?.errno === XAER_RMFAIL) {

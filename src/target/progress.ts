@@ -19,13 +19,7 @@ export interface Executed {
 }
 
 /** Error number of a `record` that was refused: another Millrace has taken the target over. */
-export const NOT_ONE_ROW = 1242;
-
-/**
- * True in SQL when the statement before it in the session was good: ROW_COUNT() is -1 after one that failed, whatever it was (manual, "Information
- * Functions"; THD::raise_condition in sql_class.cc of both flavours; tried on 9.7.4, 10.11.18 and 11.8.8).
- */
-export const LAST_WAS_GOOD = 'ROW_COUNT() >= 0';
+export const NOT_ONE_ROW = 1231;
 
 export interface Progress {
   readonly kind: 'gtid' | 'table';
@@ -35,12 +29,12 @@ export interface Progress {
    */
   takeOver(about: readonly string[]): Promise<Executed>;
   /**
-   * What must stand before the transaction's first statement. `behind`: it is sent behind another one that is not answered yet
-   * (recorded-commit.ts), and the first of them fails unless that one is committed.
+   * What must stand before the transaction's first statement. `behind`, by GTID only: it is sent behind another one that is not answered yet
+   * (recorded-commit.ts), and this fails unless that one is committed.
    */
   begin(id: TransactionId, head: TransactionHead, behind?: boolean): readonly string[];
   /**
-   * What must stand before COMMIT, in the same packet: it fails with ER_SUBQUERY_NO_1_ROW (`NOT_ONE_ROW`) when another
+   * What must stand before COMMIT, in the same packet: it fails with ER_WRONG_VALUE_FOR_VAR (`NOT_ONE_ROW`) when another
    * Millrace has taken over.
    */
   record(ids: readonly TransactionId[], worker: number): readonly string[];

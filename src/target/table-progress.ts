@@ -26,7 +26,7 @@ import {
   transactionIdText,
 } from '../binlog/position-set.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import { type Executed, LAST_WAS_GOOD, type Progress } from './progress.ts';
+import type { Executed, Progress } from './progress.ts';
 import { asciiLiteral, hexLiteral } from './sql-literal.ts';
 import { parseTransactionId } from './transaction-id.ts';
 
@@ -63,12 +63,11 @@ export const PROGRESS_SCHEMA = [
 ] as const;
 
 /**
- * Fails unless the statement before it has matched exactly one row (clients are told matched rows: CLIENT_FOUND_ROWS). Not a DO:
- * MariaDB's does not fail when its expression does (seen on 10.11.18).
+ * Fails unless the statement before it has matched exactly one row (clients are told matched rows: CLIENT_FOUND_ROWS): there is no such
+ * completion_type, and it is 0 anyway. Not a DO, since MariaDB's does not fail when its expression does (seen on 10.11.18); not a subquery that has too many
+ * rows, since a KILL QUERY within it may leave it without an error (seen on 9.7.4 and 10.11.18).
  */
-const MATCHED_ONE_ROW = 'SET @millrace_matched = IF(ROW_COUNT() = 1, 1, (SELECT 1 UNION SELECT 2))';
-/** Fails unless the statement before it was good: the COMMIT of the transaction before. */
-const BEHIND_GOOD = `SET @millrace_behind = IF(${LAST_WAS_GOOD}, 1, (SELECT 1 UNION SELECT 2))`;
+const MATCHED_ONE_ROW = 'SET SESSION completion_type = IF(ROW_COUNT() = 1, 0, 99)';
 
 export interface TableProgressOptions {
   readonly channel: string;
@@ -209,8 +208,8 @@ export class TableProgress implements Progress {
     await control.query('COMMIT');
   }
 
-  begin(_id: TransactionId, _head: unknown, behind = false): readonly string[] {
-    return behind ? [BEHIND_GOOD] : [];
+  begin(): readonly string[] {
+    return [];
   }
 
   record(ids: readonly TransactionId[], worker: number): readonly string[] {

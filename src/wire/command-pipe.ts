@@ -9,7 +9,9 @@
  * Invariants
  *  - One statement, one reply. The flag SERVER_MORE_RESULTS_EXISTS is never looked at: after BINLOG the server forgets to
  *    set it. A packet of several statements (`runTogether`) has as many OK replies as statements, or ends with the first
- *    ERR: the server does not run what stands behind a failed statement. The first reply to a packet must carry the sequence
+ *    ERR: the server does not run what stands behind a failed statement. A KILL QUERY between two statements makes it leave the
+ *    packet without a word (seen on 9.7.4 and 10.11.18): a ping behind it is then answered in its place, which is a fault of the
+ *    protocol like any other. The first reply to a packet must carry the sequence
  *    number that follows its command's packets; another one is a fault of the protocol, and the connection is closed.
  *  - Several statements in a packet are allowed to the server only from `runTogether` to the next command of another kind:
  *    a text that comes from the source is never sent while they are.
@@ -55,6 +57,7 @@ interface Pending {
   sequence: number;
   /** Replies that are still to come, if none of them is an error. */
   left: number;
+  readonly all: number;
   readonly keepRows: boolean;
   onReply(reply: Reply): void;
   resolve(reply: Reply): void;
@@ -64,9 +67,12 @@ interface Pending {
 const COM_QUERY = Buffer.from([0x03]);
 const COM_QUIT = Buffer.from([1, 0, 0, 0, 0x01]);
 const MULTI_STATEMENTS_ON = Buffer.from([3, 0, 0, 0, 0x1b, 0, 0]);
+const PING = Buffer.from([1, 0, 0, 0, 0x0e]);
 const MULTI_STATEMENTS_OFF = Buffer.from([3, 0, 0, 0, 0x1b, 1, 0]);
 const SEPARATOR = Buffer.from(';');
 const QUIT_TIMEOUT_MS = 1000;
+/** A packet of several statements that is answered in part and then silent for so long is asked about. */
+const SILENT_MS = 1000;
 /** Replies other than rows are short; a longer one is not a reply of this protocol. */
 const REPLY_LENGTH_MAX = 64 * 1024;
 const KEPT_ROWS_LENGTH_MAX = 16 * 1024 * 1024;
@@ -109,6 +115,8 @@ export class CommandPipe {
   #writing: Promise<void> = Promise.resolve();
   /** The server takes several statements in a packet. */
   #together = false;
+  /** Runs while a packet is answered in part. */
+  #silence: NodeJS.Timeout | null = null;
   #lost: MillraceError | null = null;
   #onLost: (error: MillraceError) => void = () => {};
 
@@ -267,7 +275,7 @@ export class CommandPipe {
     this.#sent += 1;
     const sequence = packetCount(payloadLength) & 0xff;
     return new Promise<Reply>((resolve, reject) => {
-      this.#pending.push({ sequence, left, keepRows, onReply, resolve, reject });
+      this.#pending.push({ sequence, left, all: left, keepRows, onReply, resolve, reject });
     });
   }
 
@@ -424,10 +432,24 @@ export class CommandPipe {
     if (pending.left > 0 && reply.ok) {
       // The replies to one packet are numbered on.
       pending.sequence = (this.#reader.sequence + 1) & 0xff;
+      this.#silence ??= setTimeout(() => this.#askAfter(pending, pending.left), SILENT_MS);
       return;
     }
     this.#pending.shift();
     pending.resolve(reply);
+  }
+
+  /** Where the packet was broken off, what is asked here is answered in place of its next statement; where that only takes long, after it. */
+  #askAfter(pending: Pending, left: number): void {
+    this.#silence = null;
+    const [first] = this.#pending;
+    if (first === undefined || first.left === first.all || this.#lost !== null) return;
+    if (first !== pending || first.left !== left) {
+      this.#silence = setTimeout(() => this.#askAfter(first, first.left), SILENT_MS);
+      return;
+    }
+    this.#enqueue(1, false).catch(() => {});
+    void this.#inTurn(() => this.#write([PING]));
   }
 
   #protocol(what: string): MillraceError {
@@ -442,6 +464,7 @@ export class CommandPipe {
 
   #reject(error: MillraceError): void {
     this.#lost = error;
+    if (this.#silence !== null) clearTimeout(this.#silence);
     for (const pending of this.#pending.splice(0)) pending.reject(error);
     this.#onLost(error);
   }

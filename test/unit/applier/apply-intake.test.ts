@@ -114,6 +114,7 @@ function world(
     scheduler,
     due: { dueInMs: () => 0 },
     coalesce: 1,
+    follow: false,
     scout: () => null,
   });
   intake.readFrom(new Log(length, new Set(executed), nameOf));
@@ -135,7 +136,7 @@ describe('the intake', () => {
     const intake = new ApplyIntake(
       { set: parsePositionSet('gtid', ''), above: new Set(), settled: new Set() },
       settingsOf(),
-      { kind: 'gtid', scheduler, due: { dueInMs: () => 0 }, coalesce: 1, scout: () => null },
+      { kind: 'gtid', scheduler, due: { dueInMs: () => 0 }, coalesce: 1, follow: false, scout: () => null },
     );
     intake.readFrom(source);
     expect(intake.isAtEnd(place)).toBe(false);
