@@ -80,7 +80,7 @@ async function measure(
         tls,
         workers: WORKERS,
         progress: 'table',
-        filters: { replicate_do_db: [schema] },
+        filters: { replicate_wild_do_table: [`${schema}.%`] },
       },
     });
   const millrace = MillraceProcess.prepare(schemas.map(config));
