@@ -145,9 +145,8 @@ export class ApplyScheduler<T extends Schedulable> {
 
   /** The next transaction that may start now, or null. The caller starts it at once. */
   takeReady(): T | null {
-    const head = this.#pending.at(this.#next);
-    if (head === undefined || head === null || this.#alone.length > 0) return null;
-    if (!this.#mayStart(head)) return null;
+    const head = this.#head;
+    if (head === null || !this.#mayStart(head)) return null;
     if (this.#inFlight.size === 0) this.#inWindow = 0;
     this.#inWindow += 1;
     this.#chains += 1;
@@ -160,10 +159,11 @@ export class ApplyScheduler<T extends Schedulable> {
    * session whether the one before is on its way there.
    */
   takeFollower(can: (head: T, before: T) => boolean): Started<T> | null {
-    const head = this.#pending.at(this.#next);
-    if (head === undefined || head === null || this.#alone.length > 0 || !head.mayFollow) return null;
-    const inOrder = this.#limits.commitOrder === 'source' || this.#windowSize() === 1;
-    if (!inOrder && this.#inWindow >= this.#windowSize()) return null;
+    const head = this.#head;
+    if (head === null || !head.mayFollow) return null;
+    const window = this.#windowSize();
+    const inOrder = this.#limits.commitOrder === 'source' || window === 1;
+    if (!inOrder && this.#inWindow >= window) return null;
     const chain = inOrder ? this.#onlyChain() : this.#chainBefore(head);
     if (chain === null) return null;
     const before = chain.last;
@@ -171,6 +171,11 @@ export class ApplyScheduler<T extends Schedulable> {
     if (!inOrder) this.#inWindow += 1;
     this.#start(head, chain);
     return { unit: head, before };
+  }
+
+  /** The next to be dispatched; null: there is none, or one wants to stand alone. */
+  get #head(): T | null {
+    return this.#alone.length > 0 ? null : (this.#pending.at(this.#next) ?? null);
   }
 
   #start(head: T, chain: Chain<T>): void {
@@ -184,11 +189,15 @@ export class ApplyScheduler<T extends Schedulable> {
     if (this.#inFlight.size === 2) for (const running of this.#inFlight.keys()) this.#beside.add(running);
   }
 
+  /** It is not in flight any more. False: it was not. */
   #ended(transaction: T): boolean {
     const chain = this.#inFlight.get(transaction);
     if (chain === undefined) return false;
     chain.length -= 1;
     if (chain.length === 0) this.#chains -= 1;
+    this.#beside.delete(transaction);
+    const waiting = this.#alone.indexOf(transaction);
+    if (waiting >= 0) this.#alone.splice(waiting, 1);
     return this.#inFlight.delete(transaction);
   }
 
@@ -242,9 +251,6 @@ export class ApplyScheduler<T extends Schedulable> {
   /** `transaction` is committed on the target (or was found there). */
   committed(transaction: T): void {
     assert(this.#ended(transaction), 'only a dispatched transaction commits');
-    this.#beside.delete(transaction);
-    const waiting = this.#alone.indexOf(transaction);
-    if (waiting >= 0) this.#alone.splice(waiting, 1);
     this.#bytes -= transaction.bytes;
     this.#pending.set(transaction.ordinal - this.#firstOrdinal, null);
     let done = 0;
@@ -257,9 +263,6 @@ export class ApplyScheduler<T extends Schedulable> {
   /** `transaction` was rolled back and is not tried again: the applier stops, and nothing is dispatched any more. */
   givenUp(transaction: T): void {
     assert(this.#ended(transaction), 'only a dispatched transaction is given up');
-    this.#beside.delete(transaction);
-    const waiting = this.#alone.indexOf(transaction);
-    if (waiting >= 0) this.#alone.splice(waiting, 1);
   }
 
   /**

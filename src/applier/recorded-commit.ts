@@ -80,7 +80,9 @@ export async function commitRecorded(
     isOneStatement && before.length > 0 && progress.kind === 'gtid' && session.tellsGtids;
   const byItself = mayCommitItself && (behind === null || session.commitsByItself);
   const all = byItself ? before : [...before, ...record, 'COMMIT'];
-  const replies = await (behind === null ? sendLast(around, all, byItself) : sendBehind(around, behind, all));
+  const replies = await (behind === null
+    ? sendLast(around, all, byItself)
+    : sendBehind(around, behind, all, byItself));
   const last = replies.at(-1);
   assert(last !== undefined, 'every packet is answered');
   if (last.ok) {
@@ -123,10 +125,11 @@ async function sendBehind(
   { session, end }: CommitSurroundings,
   behind: number,
   statements: readonly (string | Statement)[],
+  byItself: boolean,
 ): Promise<Reply[]> {
   const [first, ...others] = statements;
-  // Where it commits by itself, several statements are one transaction only so.
-  const begins = session.commitsByItself && others.length > 0 && others.at(-1) === 'COMMIT';
+  // Where the session commits by itself, several statements are one transaction only so.
+  const begins = session.commitsByItself && !byItself;
   const sent = session.runBehind(behind, begins ? [first!, 'BEGIN', ...others] : statements);
   if (sent === null) throw new NotBehind();
   end.onSent();

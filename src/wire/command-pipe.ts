@@ -66,8 +66,8 @@ interface Pending {
 
 const COM_QUERY = Buffer.from([0x03]);
 const COM_QUIT = Buffer.from([1, 0, 0, 0, 0x01]);
-const MULTI_STATEMENTS_ON = Buffer.from([3, 0, 0, 0, 0x1b, 0, 0]);
 const PING = Buffer.from([1, 0, 0, 0, 0x0e]);
+const MULTI_STATEMENTS_ON = Buffer.from([3, 0, 0, 0, 0x1b, 0, 0]);
 const MULTI_STATEMENTS_OFF = Buffer.from([3, 0, 0, 0, 0x1b, 1, 0]);
 const SEPARATOR = Buffer.from(';');
 const QUIT_TIMEOUT_MS = 1000;
