@@ -10,9 +10,10 @@ import { decodeQuery } from '../binlog/query-event.ts';
 import { sqlVerb } from '../binlog/sql-verb.ts';
 import { applyError } from '../target/apply-error.ts';
 import { intentDoneStatement } from '../target/ddl-intent.ts';
+import { MATCHED_ONE_ROW } from '../target/progress.ts';
 import { type CommitSurroundings, commitRecorded } from './recorded-commit.ts';
 import type { EventView, Transaction } from './transaction.ts';
-import { branchLiteral, forgetBranchStatement, xidOfStatement } from './xa-branch.ts';
+import { branchLiteral, forgetBranchStatements, xidOfStatement } from './xa-branch.ts';
 
 /** The target knows no such branch. */
 const XAER_NOTA = 1397;
@@ -26,11 +27,11 @@ export async function replayEmpty(around: CommitSurroundings, events: Iterable<E
   if (xid !== null && context.progress.kind === 'gtid') return rollBranchBack(around, begin, xid);
   const statements = [...begin];
   if (xid !== null && context.prepared.find(xid) !== null) {
-    statements.push(forgetBranchStatement(context.channel, xid));
+    statements.push(...forgetBranchStatements(context.channel, xid));
   }
   // Its table was created before a crash, and its rows will not come.
   if (context.createdBefore === transactionIdText(tx.id)) {
-    statements.push(intentDoneStatement(context.channel));
+    statements.push(intentDoneStatement(context.channel), MATCHED_ONE_ROW);
   }
   await commitRecorded(around, statements, DOING);
   if (xid !== null) context.prepared.remove(xid);

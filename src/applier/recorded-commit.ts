@@ -14,8 +14,9 @@ import { assert, type ErrorFacts, MillraceError } from '../base/errors.ts';
 import type { TransactionId } from '../binlog/position-set.ts';
 import { applyError } from '../target/apply-error.ts';
 import type { ApplySession } from '../target/apply-session.ts';
-import { NOT_ONE_ROW } from '../target/progress.ts';
+import { MATCHED_ONE_ROW, NOT_ONE_ROW } from '../target/progress.ts';
 import type { Reply, Statement } from '../wire/command-pipe.ts';
+import { rowNotFound } from './fencing.ts';
 import type { ReplayContext } from './replay-context.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -72,7 +73,7 @@ export async function commitRecorded(
   }
   const waits = behind === null ? end.turn() : null;
   if (waits !== null) {
-    if (before.length > 0) await runTogether(session, before, doing, facts);
+    if (before.length > 0) await runTogether(around, before, doing);
     before = [];
     if (!(await waits)) throw new GivesWay();
   }
@@ -90,19 +91,8 @@ export async function commitRecorded(
     return;
   }
   if (byItself) throw applyError(last, doing, facts);
-  const notRun = all.length - replies.length;
-  if (notRun === 0) throw commitError(applyError(last, 'COMMIT', facts), progress.kind);
-  if (record.length > 0 && notRun === 1 && last.errno === NOT_ONE_ROW) {
-    throw new MillraceError(
-      'FENCED',
-      'another Millrace has taken this target over: its progress rows carry a newer epoch',
-      {
-        hint: 'Run only one Millrace per channel and target. Nothing of this transaction was kept.',
-        facts,
-      },
-    );
-  }
-  throw applyError(last, doing, facts);
+  if (replies.length === all.length) throw commitError(applyError(last, 'COMMIT', facts), progress.kind);
+  throw await refusal(around, all, replies, doing);
 }
 
 async function commitEmpty({ context, session, ids, tx, facts }: CommitSurroundings): Promise<void> {
@@ -139,13 +129,27 @@ async function sendBehind(
 }
 
 async function runTogether(
-  session: ApplySession,
+  around: CommitSurroundings,
   statements: readonly (string | Statement)[],
   doing: string,
-  facts: ErrorFacts,
 ): Promise<void> {
-  const last = (await session.runTogether(statements)).at(-1);
-  if (last !== undefined && !last.ok) throw applyError(last, doing, facts);
+  const replies = await around.session.runTogether(statements);
+  if (!replies.at(-1)!.ok) throw await refusal(around, statements, replies, doing);
+}
+
+/** What the last reply says of its statement. */
+async function refusal(
+  { context, session, facts }: CommitSurroundings,
+  statements: readonly (string | Statement)[],
+  replies: readonly Reply[],
+  doing: string,
+): Promise<MillraceError> {
+  const last = replies.at(-1)!;
+  assert(!last.ok, 'a refusal is an error');
+  if (last.errno === NOT_ONE_ROW && statements[replies.length - 1] === MATCHED_ONE_ROW) {
+    return rowNotFound(context.progress, session, facts);
+  }
+  return applyError(last, doing, facts);
 }
 
 /** By GTID it is sent again and skipped if need be. With a table only a new look at the progress rows can tell. */

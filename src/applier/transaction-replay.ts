@@ -41,7 +41,7 @@ import { RowsReplay } from './rows-replay.ts';
 import { StatementReplay } from './statement-replay.ts';
 import { type EventView, joining, type Transaction } from './transaction.ts';
 import { intvarStatement, randStatement, userVariableStatement } from './user-variable.ts';
-import { forgetBranchStatement, xidLiteral, xidOfStatement } from './xa-branch.ts';
+import { forgetBranchStatements, xidLiteral, xidOfStatement } from './xa-branch.ts';
 
 const BATCH_BYTES = 4 * 1024 * 1024;
 /** A MariaDB compressed event may grow to this when it is unpacked. */
@@ -397,7 +397,7 @@ export class TransactionReplay {
       await this.#session.prime(stored.formatDescription);
       await this.#replay(stored.events);
     }
-    await this.#commitWith(forgetBranchStatement(this.#context.channel, xid));
+    await this.#commitWith(...forgetBranchStatements(this.#context.channel, xid));
     this.#context.prepared.remove(xid);
   }
 
@@ -407,10 +407,10 @@ export class TransactionReplay {
     return place !== null && this.#context.holdsTransaction(place) ? place : null;
   }
 
-  async #commitWith(statement: string): Promise<void> {
+  async #commitWith(...statements: readonly string[]): Promise<void> {
     this.#begin();
     this.#takeRows();
-    this.#batch.push(statement);
+    this.#batch.push(...statements);
     await this.#commit();
   }
 

@@ -3,6 +3,7 @@
  */
 import { MillraceError } from '../base/errors.ts';
 import type { XaId } from '../binlog/gtid-events.ts';
+import { MATCHED_ONE_ROW } from '../target/progress.ts';
 import { hexLiteral } from '../target/sql-literal.ts';
 
 /** As XA statements take it, and as the servers write it into the binary log. */
@@ -33,6 +34,9 @@ export function xidOfStatement(sql: string): string {
 }
 
 /** Its note goes; `channel`: as SQL literal. */
-export function forgetBranchStatement(channel: string, xid: string): string {
-  return `DELETE FROM millrace.prepared WHERE channel=${channel} AND xid=${hexLiteral(xid)}`;
+export function forgetBranchStatements(channel: string, xid: string): readonly string[] {
+  return [
+    `DELETE FROM millrace.prepared WHERE channel=${channel} AND xid=${hexLiteral(xid)}`,
+    MATCHED_ONE_ROW,
+  ];
 }

@@ -18,7 +18,13 @@ export interface Executed {
   readonly settled: ReadonlySet<string>;
 }
 
-/** Error number of a `record` that was refused: another Millrace has taken the target over. */
+/**
+ * Fails unless the statement before it has matched exactly one row (clients are told matched rows: CLIENT_FOUND_ROWS): there is no such
+ * completion_type, and it is 0 anyway. Not a DO, since MariaDB's does not fail when its expression does (seen on 10.11.18); not a subquery that has too many
+ * rows, since a KILL QUERY within it may leave it without an error (seen on 9.7.4 and 10.11.18).
+ */
+export const MATCHED_ONE_ROW = 'SET SESSION completion_type = IF(ROW_COUNT() = 1, 0, 99)';
+/** What that fails with (ER_WRONG_VALUE_FOR_VAR): another Millrace has taken the target over, or the statement was broken off (applier/fencing.ts). */
 export const NOT_ONE_ROW = 1231;
 
 export interface Progress {
@@ -33,10 +39,7 @@ export interface Progress {
    * (recorded-commit.ts), and this fails unless that one is committed.
    */
   begin(id: TransactionId, head: TransactionHead, behind?: boolean): readonly string[];
-  /**
-   * What must stand before COMMIT, in the same packet: it fails with ER_WRONG_VALUE_FOR_VAR (`NOT_ONE_ROW`) when another
-   * Millrace has taken over.
-   */
+  /** What must stand before COMMIT, in the same packet: it fails (`NOT_ONE_ROW`) when another Millrace has taken over. */
   record(ids: readonly TransactionId[], worker: number): readonly string[];
   /** A statement that matches exactly one row as long as nobody else has taken over; null: not needed. */
   guard(): string | null;

@@ -26,7 +26,7 @@ import {
   transactionIdText,
 } from '../binlog/position-set.ts';
 import type { WireConnection } from '../wire/connection.ts';
-import type { Executed, Progress } from './progress.ts';
+import { type Executed, MATCHED_ONE_ROW, type Progress } from './progress.ts';
 import { asciiLiteral, hexLiteral } from './sql-literal.ts';
 import { parseTransactionId } from './transaction-id.ts';
 
@@ -61,13 +61,6 @@ export const PROGRESS_SCHEMA = [
   PRIMARY KEY (channel, xid)
 ) ENGINE=InnoDB`,
 ] as const;
-
-/**
- * Fails unless the statement before it has matched exactly one row (clients are told matched rows: CLIENT_FOUND_ROWS): there is no such
- * completion_type, and it is 0 anyway. Not a DO, since MariaDB's does not fail when its expression does (seen on 10.11.18); not a subquery that has too many
- * rows, since a KILL QUERY within it may leave it without an error (seen on 9.7.4 and 10.11.18).
- */
-const MATCHED_ONE_ROW = 'SET SESSION completion_type = IF(ROW_COUNT() = 1, 0, 99)';
 
 export interface TableProgressOptions {
   readonly channel: string;
@@ -138,7 +131,7 @@ export class TableProgress implements Progress {
         }
       }
       this.#epoch = epoch + 1n;
-      await this.#rewriteRows(executed, above);
+      await this.#rewriteRows(rows.length, executed, above);
       await control.query('COMMIT');
       this.#base = executed.clone();
       for (const list of this.#above) list.length = 0;
@@ -155,7 +148,7 @@ export class TableProgress implements Progress {
     }
   }
 
-  async #rewriteRows(executed: PositionSet, above: readonly TransactionId[]): Promise<void> {
+  async #rewriteRows(found: number, executed: PositionSet, above: readonly TransactionId[]): Promise<void> {
     const { kind, workers } = this.#options;
     const owner = hexLiteral(this.#options.owner.slice(0, 250));
     const values = [`(${this.#channel},0,${this.#epoch},'${kind}','${executed}',${owner})`];
@@ -163,7 +156,10 @@ export class TableProgress implements Progress {
       const ids = worker === 1 ? idsText(above) : '';
       values.push(`(${this.#channel},${worker},${this.#epoch},'${kind}','${ids}',${owner})`);
     }
-    await this.#control.query(`DELETE FROM millrace.progress WHERE channel=${this.#channel}`);
+    const deleted = await this.#control.change(
+      `DELETE FROM millrace.progress WHERE channel=${this.#channel}`,
+    );
+    requireFound(found, deleted);
     await this.#control.query(
       `INSERT INTO millrace.progress (channel, worker, epoch, kind, executed, owner) VALUES ${values.join(', ')}`,
       'write the progress rows on the target',
@@ -199,12 +195,13 @@ export class TableProgress implements Progress {
     const row = `channel=${this.#channel}`;
     const control = this.#control;
     await control.query('START TRANSACTION');
-    await control.query(
+    const found = await control.change(
       this.#options.kind === 'position'
         ? `UPDATE millrace.progress SET executed='${text}' WHERE ${row} AND worker=0`
         : `UPDATE millrace.progress SET executed=IF(executed='', '${text}', CONCAT(executed, ',${text}')) WHERE ${row} AND worker=1`,
     );
-    await control.query(`DELETE FROM millrace.intent WHERE ${row}`);
+    requireFound(1, found);
+    requireFound(1, await control.change(`DELETE FROM millrace.intent WHERE ${row}`));
     await control.query('COMMIT');
   }
 
@@ -244,14 +241,22 @@ export class TableProgress implements Progress {
     const base = prefix.clone();
     const text = base.toString();
     const where = `channel=${this.#channel} AND worker=0 AND epoch=${this.#epoch}`;
-    await this.#control.query(
+    const found = await this.#control.change(
       `UPDATE millrace.progress SET executed='${text}' WHERE ${where}`,
       'move the progress base',
     );
-    this.#base = base;
+    // Workers forget what is below the base: it has to be there. Where it is not, the next record tells why.
+    if (found === 1) this.#base = base;
   }
 
   close(): void {}
+}
+
+/** A statement that a KILL QUERY has met may find nothing and say OK (applier/fencing.ts). */
+function requireFound(expected: number, found: number): void {
+  if (found === expected) return;
+  const message = `the target found ${found} of ${expected} progress rows: it has broken a statement off, or somebody else writes them`;
+  throw new MillraceError('APPLY_TRANSIENT', message);
 }
 
 /** GTIDs as a set, which is short for what a worker did in a row; other ids as a list. */

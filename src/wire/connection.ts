@@ -62,6 +62,8 @@ export interface WireConnection {
    * @throws a classified MillraceError, with facts errno and sqlState when the server said no.
    */
   query(sql: string, doing?: string): Promise<Row[]>;
+  /** A statement that changes rows; gives how many it has found (CLIENT_FOUND_ROWS), changed or not. */
+  change(sql: string, doing?: string): Promise<number>;
   /** Sends one framed command packet whose answer is OK or an error. @throws as `query`. */
   command(packet: Buffer, doing: string): Promise<void>;
   /**
@@ -361,6 +363,14 @@ class DriverWireConnection implements WireConnection {
     return this.#run(doing, (settle) => {
       this.#driver.query(sql, (error, rows) => {
         settle(error, Array.isArray(rows) ? (rows as unknown as Row[]) : []);
+      });
+    });
+  }
+
+  change(sql: string, doing = `run '${sql.slice(0, 60)}'`): Promise<number> {
+    return this.#run(doing, (settle) => {
+      this.#driver.query(sql, (error, result) => {
+        settle(error, (result as { affectedRows?: number } | undefined)?.affectedRows ?? 0);
       });
     });
   }

@@ -1,8 +1,8 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { AppliedLife, ApplierRig } from '../support/applier-rig.ts';
 import { assertEqualServers, executedSet } from '../support/equality.ts';
+import { whileKilling } from '../support/kill-storm.ts';
 import { ReplayPair } from '../support/replay-pair.ts';
 
 const WAYS = [
@@ -178,26 +178,22 @@ describe.each(WAYS)(
       ]);
       await pair.run(['USE shop', HOT, ...steps.flat()]);
       await block();
-      let killed = 0;
-      const killSome = async (): Promise<void> => {
-        const rows = await rig.target.query(
-          "SELECT ID AS id FROM information_schema.PROCESSLIST WHERE COMMAND = 'Query' AND ID <> CONNECTION_ID()",
-        );
-        for (const { id } of rows) {
-          await rig.target.query(`KILL QUERY ${id}`).catch(() => {});
-          if (++killed === 3) await beside.query('COMMIT');
-        }
-      };
-      let done = false;
-      const applied = rig.persist().finally(() => {
-        done = true;
+      const killed = await whileKilling(rig.target, rig.persist(), async (kills) => {
+        if (kills === 3) await beside.query('COMMIT');
       });
-      while (!done) {
-        await killSome();
-        await pause(10);
-      }
-      await applied;
       expect(killed).toBeGreaterThanOrEqual(3);
+      await equal();
+    });
+
+    test('in statement format find their rows whatever breaks them off, and whenever', async () => {
+      const steps = Array.from({ length: 500 }, (_, n) => [
+        'BEGIN',
+        'UPDATE t SET v = v + 1 WHERE id = 2',
+        n % 2 === 0 ? `INSERT INTO u VALUES (${2000 + n}, 0)` : `DELETE FROM u WHERE id = ${1999 + n}`,
+        'COMMIT',
+      ]);
+      await pair.run(['USE shop', 'SET SESSION binlog_format = STATEMENT', ...steps.flat()]);
+      expect(await whileKilling(rig.target, rig.persist())).toBeGreaterThan(0);
       await equal();
     });
   },

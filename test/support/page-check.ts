@@ -116,8 +116,8 @@ function saysNumber(text: string, value: number): boolean {
   const read = Number(digits.replaceAll(',', '') + fraction) * scale;
   if (less !== undefined) return value > 0 && value < read;
   const precision = (0.5 * scale) / 10 ** Math.max(0, fraction.length - 1);
-  // `0.4` may be shown of 0.36 … 0.44; a whole number without a unit of its own is exact.
-  return Math.abs(read - value) <= Math.max(precision, 0.05);
+  // `0.4` may be shown of 0.36 … 0.44; a whole number without a unit of its own is exact. 19200 B are 18.75 KiB, and 18.8 * 1024 is more than 19251.2.
+  return Math.abs(read - value) <= Math.max(precision, 0.05) + read * Number.EPSILON;
 }
 
 function isHole(set: string, text: string): boolean {
