@@ -211,7 +211,7 @@ export class ApplierRun {
       scheduler: this.#scheduler,
       due: this.#due,
       coalesce: this.#options.coalesce,
-      follow: target.progress.kind === 'gtid',
+      follow: target.progress.kind === 'gtid' || options.commitOrder !== 'source',
       scout: () => this.#lookAhead?.scout ?? null,
     });
     this.#lookAhead = new LookAhead({

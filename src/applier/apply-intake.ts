@@ -51,7 +51,7 @@ export interface IntakeSurroundings {
   readonly scheduler: ApplyScheduler<ApplyUnit>;
   /** Transactions in one commit at most. */
   readonly coalesce: number;
-  /** Units may follow each other unanswered (apply-worker.ts). */
+  /** Units may follow each other in one session (apply-worker.ts). */
   readonly follow: boolean;
   readonly due: DueClock;
   /** Asked at each change of the settings. Null: no guard is on. */

@@ -4,7 +4,7 @@
  *
  * By GTID a unit may follow another before that one is answered: its one packet is sent directly behind the other's last, and
  * begins with a statement that fails unless the other is committed. So the server goes from one to the next without us, and a failure
- * leaves everything behind it undone. A follower that was not committed, for whatever reason, is applied again when everything before it is
+ * leaves everything behind it undone. With progress in a table the packet is made, and waits for the other to be committed. A follower that was not committed, for whatever reason, is applied again when everything before it is
  * committed and nothing runs beside it, as if it had never been sent.
  *
  *   connection lost     not decided here: the whole applier reconnects, asks the target what it has, and begins there
@@ -95,6 +95,7 @@ interface Passage {
   waits: WorkerActivity['waits'];
   /** `session.sent` after its last packet; null: that is not sent. */
   sent: number | null;
+  isCommitted: boolean;
   /** Whoever gave it to the worker does other things by now. */
   isGiven: boolean;
   /** Resolves when it is over, however it ended. */
@@ -181,7 +182,7 @@ export class ApplyWorker {
     const passage = this.#begin(unit);
     try {
       try {
-        const applied = this.#applyOnce(passage, unit.members, before.sent);
+        const applied = this.#applyOnce(passage, unit.members, before);
         passage.isGiven = true;
         return await applied;
       } catch (error) {
@@ -222,6 +223,7 @@ export class ApplyWorker {
       attempt: 1,
       waits: null,
       sent: null,
+      isCommitted: false,
       isGiven: false,
       over,
       end,
@@ -343,13 +345,14 @@ export class ApplyWorker {
   async #applyOnce(
     passage: Passage,
     members: readonly Transaction[],
-    behind: number | null = null,
+    before: Passage | null = null,
   ): Promise<number> {
     const { rows } = passage;
     passage.sent = null;
     const endsUnit = members.at(-1) === passage.unit.members.at(-1);
     const replay = new TransactionReplay(this.#context, this.session, members, rows, {
-      behind,
+      behind: before?.sent ?? null,
+      before: () => this.#untilCommitted(before),
       turn: () => this.#turn(passage),
       onSent: () => {
         if (!endsUnit) return;
@@ -370,8 +373,14 @@ export class ApplyWorker {
       members.map(({ id }) => id),
       this.#context.worker,
     );
+    passage.isCommitted = endsUnit;
     if (this.#context.filter !== null) addFiltered(this.#around.filtered, replay.filtered);
     return replay.rowsApplied;
+  }
+
+  #untilCommitted(before: Passage | null): Promise<boolean> | null {
+    if (before === null || this.#context.progress.kind === 'gtid') return null;
+    return before.over.then(() => before.isCommitted);
   }
 
   #turn(passage: Passage): Promise<boolean> | null {

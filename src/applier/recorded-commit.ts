@@ -7,8 +7,8 @@
  *
  * By GTID the next transaction may be sent directly behind this packet, before its replies are there (apply-worker.ts): so a chain of transactions
  * that must follow each other does not pay our way between every two. Its packet begins with the statement that takes its GTID, which fails unless
- * this one is committed (gtid-progress.ts); nothing of it runs then, nor of those behind it. Not with progress in a table: a packet that a KILL QUERY
- * has broken off leaves nothing there that what comes behind it could not overlook.
+ * this one is committed (gtid-progress.ts); nothing of it runs then, nor of those behind it. With progress in a table it is made meanwhile, and sent when
+ * this one is committed: a packet that a KILL QUERY has broken off leaves nothing there that what comes behind it could not overlook.
  */
 import { assert, type ErrorFacts, MillraceError } from '../base/errors.ts';
 import type { TransactionId } from '../binlog/position-set.ts';
@@ -37,6 +37,8 @@ export interface CommitSurroundings {
 export interface CommitEnd {
   /** Its one packet goes directly behind another transaction's in the same session: `ApplySession.sent` after that one. Null: when it likes to. */
   readonly behind: number | null;
+  /** Behind another one: null when it may be sent unanswered; else whether that one was committed. */
+  before(): Promise<boolean> | null;
   /** Null: it may commit now. False: it must give way. */
   turn(): Promise<boolean> | null;
   /** The packet that ends it is the last that was sent, and another one may go behind it. */
@@ -64,23 +66,24 @@ export async function commitRecorded(
   const { context, session, ids, facts, end } = around;
   const { progress, worker } = context;
   const { behind } = end;
+  const before = behind === null ? null : end.before();
+  if (before !== null && !(await before)) throw new NotBehind();
   const record = progress.record(ids, worker);
-  let before = statements;
+  let body = statements;
   if (lengthOf(statements) + PACKET_MARGIN > context.facts.maxAllowedPacket) {
     if (behind !== null) throw new NotBehind();
     await session.execute(statements, doing, facts);
-    before = [];
+    body = [];
   }
   const waits = behind === null ? end.turn() : null;
   if (waits !== null) {
-    if (before.length > 0) await runTogether(around, before, doing);
-    before = [];
+    if (body.length > 0) await runTogether(around, body, doing);
+    body = [];
     if (!(await waits)) throw new GivesWay();
   }
-  const mayCommitItself =
-    isOneStatement && before.length > 0 && progress.kind === 'gtid' && session.tellsGtids;
+  const mayCommitItself = isOneStatement && body.length > 0 && progress.kind === 'gtid' && session.tellsGtids;
   const byItself = mayCommitItself && (behind === null || session.commitsByItself);
-  const all = byItself ? before : [...before, ...record, 'COMMIT'];
+  const all = byItself ? body : [...body, ...record, 'COMMIT'];
   const replies = await (behind === null
     ? sendLast(around, all, byItself)
     : sendBehind(around, behind, all, byItself));

@@ -138,24 +138,23 @@ function native(ground: ApplyGround, workers: number): Contender {
   };
 }
 
+/** Each as this working copy does it, then as the others do. */
 function millraceContenders(ground: ApplyGround, beside: Readonly<Record<string, string>>): Contender[] {
-  const of = (name: string, target: ConfigMap): Contender => ({
-    name,
-    run: () => applyWithMillrace(ground, { target }),
-  });
-  const others = Object.entries(beside).map(
-    ([name, program]): Contender => ({
-      name: `${MILLRACE} (${name})`,
-      run: () => applyWithMillrace(ground, { target: {}, program }),
-    }),
-  );
   const { name } = ground.dataset.workload;
-  const all = [of(MILLRACE, {}), ...others];
+  const wishes: [string, ConfigMap][] = [[MILLRACE, {}]];
   if (name === 'small' && ground.setting !== 'relaxed') {
-    all.push(of(MILLRACE_SOURCE, { commit_order: 'source' }), of(MILLRACE_ANY, { commit_order: 'any' }));
+    wishes.push([MILLRACE_SOURCE, { commit_order: 'source' }], [MILLRACE_ANY, { commit_order: 'any' }]);
   }
-  if (name === 'small' || name === 'keyless') all.push(of(MILLRACE_COALESCED, COALESCED));
-  return all;
+  if (name === 'small' || name === 'keyless') wishes.push([MILLRACE_COALESCED, COALESCED]);
+  return wishes.flatMap(([title, target]) => [
+    { name: title, run: () => applyWithMillrace(ground, { target }) },
+    ...Object.entries(beside).map(
+      ([other, program]): Contender => ({
+        name: `${title} (${other})`,
+        run: () => applyWithMillrace(ground, { target, program }),
+      }),
+    ),
+  ]);
 }
 
 /** Several times slower than all others, so once is enough. */
