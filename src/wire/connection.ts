@@ -218,6 +218,8 @@ function driverOptions(
     typeCast: (field: { string(): string | null }) => field.string(),
     disableEval: true,
     trace: false,
+    // None is prepared. The default, 16000, takes half a MiB of each connection when it is made.
+    maxPreparedStatements: 1,
     ...(encrypted ? { ssl } : {}),
   } as ConnectionOptions;
 }
