@@ -429,7 +429,7 @@ export class ApplierRun {
         (error: unknown) => this.#fail(error),
       );
     }
-    if (this.#scheduler.isFull) workers.grow();
+    if (this.#scheduler.isFullOfShort) workers.grow();
   }
 
   #finished(unit: ApplyUnit, rows: number | null): void {
@@ -439,7 +439,7 @@ export class ApplierRun {
       this.#bell.ring();
       return;
     }
-    this.#scheduler.committed(unit);
+    this.#intake!.committed(unit);
     this.#turns.ended();
     const { counters } = this;
     counters.transactionsApplied += unit.members.length;

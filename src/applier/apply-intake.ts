@@ -40,6 +40,8 @@ const UNIT_BYTES = 1024 * 1024;
 /** The assembler, as far as this needs it. */
 export interface TransactionSource {
   next(): Assembled;
+  /** The transaction is committed, and nobody reads its events any more. */
+  giveBack(transaction: Transaction): void;
   /** The oldest relay file that is still being read. */
   readonly fileNumber: number;
   /** Where the transaction begins that comes next. */
@@ -312,6 +314,12 @@ export class ApplyIntake {
     if (this.#slot !== null) returned.push({ is: 'transaction', transaction: this.#slot });
     this.#slot = null;
     this.#returned = [...returned, ...this.#returned];
+  }
+
+  /** It is committed on the target: nobody reads its events any more. */
+  committed(unit: ApplyUnit): void {
+    this.#scheduler.committed(unit);
+    for (const member of unit.members) this.#source!.giveBack(member);
   }
 
   /** Moves the executed prefix up to the scheduler's low-water mark. Returns by how many transactions. */

@@ -79,6 +79,8 @@ export interface SchedulerLimits {
 
 /** Takes about as long as its COMMIT: with commit_order source there is little to do side by side. */
 const SHORT_BYTES = 16 * 1024;
+/** On average. */
+const SHORT_FOR_DISK_BYTES = 64 * 1024;
 
 export interface Started<T> {
   readonly unit: T;
@@ -108,6 +110,7 @@ export class ApplyScheduler<T extends Schedulable> {
   /** In flight, and at some time beside another one. */
   readonly #beside = new Set<T>();
   #bytes = 0;
+  #bytesInFlight = 0;
   #inWindow = 0;
 
   constructor(limits: SchedulerLimits) {
@@ -183,6 +186,7 @@ export class ApplyScheduler<T extends Schedulable> {
     chain.last = head;
     chain.length += 1;
     this.#inFlight.set(head, chain);
+    this.#bytesInFlight += head.bytes;
     if (this.#inFlight.size === 1) return;
     this.#beside.add(head);
     // Of more than two all others are known to be.
@@ -194,6 +198,7 @@ export class ApplyScheduler<T extends Schedulable> {
     const chain = this.#inFlight.get(transaction);
     if (chain === undefined) return false;
     chain.length -= 1;
+    this.#bytesInFlight -= transaction.bytes;
     if (chain.length === 0) this.#chains -= 1;
     this.#beside.delete(transaction);
     const waiting = this.#alone.indexOf(transaction);
@@ -299,9 +304,14 @@ export class ApplyScheduler<T extends Schedulable> {
     return this.#inFlight.size;
   }
 
-  /** Every session has something in flight. */
-  get isFull(): boolean {
-    return this.#chains === this.sessions;
+  /**
+   * Every session has something in flight, and most of that is short: its time is its COMMIT, and more could be done meanwhile. Of longer ones
+   * more at a time would only be in each other's way.
+   */
+  get isFullOfShort(): boolean {
+    return (
+      this.#chains === this.sessions && this.#bytesInFlight <= SHORT_FOR_DISK_BYTES * this.#inFlight.size
+    );
   }
 
   /** Number of transactions, from the first admitted, that are all committed. */

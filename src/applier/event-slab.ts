@@ -2,7 +2,11 @@
  * Events of one transaction, back to back, each without its CRC and with its event_length corrected to that, so that the
  * slab can be walked from header to header.
  *
- * One buffer is reused for gathering; `take` gives a copy of the right size, or, when it is large and full, the buffer itself.
+ * One buffer is reused for gathering. `take` gives a short slab as a copy of the right size, a longer one in a buffer out of `SlabMemory`, which has
+ * it back when the transaction is committed: new memory for each made the garbage collector run every few megabytes.
+ *
+ * Invariant: nobody reads a slab that was given back.
+ * Thread: applier.
  */
 import { EVENT_HEADER_LENGTH, EventType } from '../binlog/event-header.ts';
 import type { EventView } from './transaction.ts';
@@ -11,10 +15,43 @@ const EVENT_LENGTH_OFFSET = 9;
 const TYPE_OFFSET = 4;
 
 const INITIAL_BYTES = 64 * 1024;
+/** A shorter slab is copied: out of Node's own pool, or nearly as cheap. */
+const COPIED_MAX = 16 * 1024;
+const IDLE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Buffers of slabs, used again. */
+export class SlabMemory {
+  readonly #idle: Buffer[] = [];
+  #idleBytes = 0;
+
+  /** At least so long, not much longer. */
+  borrow(length: number): Buffer {
+    const wanted = Math.ceil(length / INITIAL_BYTES) * INITIAL_BYTES;
+    const at = this.#idle.findIndex((each) => each.length >= wanted && each.length <= 2 * wanted);
+    const buf = at < 0 ? undefined : this.#idle.splice(at, 1)[0];
+    if (buf === undefined) return Buffer.allocUnsafeSlow(wanted);
+    this.#idleBytes -= buf.length;
+    return buf;
+  }
+
+  /** What `EventSlab.take` has given, or any part of a borrowed buffer from its beginning. */
+  giveBack(slab: Buffer): void {
+    const { byteLength } = slab.buffer;
+    if (slab.length <= COPIED_MAX || this.#idleBytes + byteLength > IDLE_BYTES_MAX) return;
+    this.#idleBytes += byteLength;
+    this.#idle.push(Buffer.from(slab.buffer));
+  }
+}
 
 export class EventSlab {
-  #buf: Buffer = Buffer.allocUnsafe(INITIAL_BYTES);
+  readonly #memory: SlabMemory;
+  #buf: Buffer;
   #length = 0;
+
+  constructor(memory: SlabMemory) {
+    this.#memory = memory;
+    this.#buf = memory.borrow(INITIAL_BYTES);
+  }
 
   get length(): number {
     return this.#length;
@@ -28,8 +65,9 @@ export class EventSlab {
   add(buf: Buffer, start: number, end: number): void {
     const need = this.#length + end - start;
     if (need > this.#buf.length) {
-      const grown = Buffer.allocUnsafe(Math.max(need, 2 * this.#buf.length));
+      const grown = this.#memory.borrow(Math.max(need, 2 * this.#buf.length));
       this.#buf.copy(grown, 0, 0, this.#length);
+      this.#memory.giveBack(this.#buf);
       this.#buf = grown;
     }
     buf.copy(this.#buf, this.#length, start, end);
@@ -41,10 +79,15 @@ export class EventSlab {
     const length = this.#length;
     const slab = this.#buf.subarray(0, length);
     this.#length = 0;
-    // What fills a large buffer takes it with it.
-    if (length < INITIAL_BYTES || length < 0.75 * this.#buf.length) return Buffer.from(slab);
-    this.#buf = Buffer.allocUnsafe(INITIAL_BYTES);
-    return slab;
+    if (length <= COPIED_MAX) return Buffer.from(slab);
+    // What fills a buffer takes it with it.
+    if (length >= 0.75 * this.#buf.length) {
+      this.#buf = this.#memory.borrow(this.#buf.length);
+      return slab;
+    }
+    const copy = this.#memory.borrow(length);
+    slab.copy(copy);
+    return copy.subarray(0, length);
   }
 }
 

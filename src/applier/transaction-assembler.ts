@@ -24,7 +24,7 @@ import type { RelayPosition } from '../relay/published-end.ts';
 import type { RelayEvent, RelayLogCursor } from '../relay/relay-log-cursor.ts';
 import type { Executed } from '../target/progress.ts';
 import type { Conflicts } from './apply-scheduler.ts';
-import { EventSlab } from './event-slab.ts';
+import { EventSlab, SlabMemory } from './event-slab.ts';
 import { LogicalClock } from './logical-clock.ts';
 import { type PayloadEvents, payloadEvents } from './payload-events.ts';
 import { RelayContinuity } from './relay-continuity.ts';
@@ -60,7 +60,8 @@ export class TransactionAssembler {
   readonly #executed: Executed;
   readonly #clock = new LogicalClock();
   readonly #continuity: RelayContinuity;
-  readonly #slab = new EventSlab();
+  readonly #slabs = new SlabMemory();
+  readonly #slab = new EventSlab(this.#slabs);
   /** Read since control was last given back. */
   #sliceBytes = 0;
   #building: Building | null = null;
@@ -104,6 +105,10 @@ export class TransactionAssembler {
         return this.#close(building, event);
       }
     }
+  }
+
+  giveBack({ events }: Transaction): void {
+    if (events !== null) this.#slabs.giveBack(events);
   }
 
   #open(event: RelayEvent): void {

@@ -29,6 +29,7 @@ class Log implements TransactionSource {
   readonly #length: number;
   readonly #executed: ReadonlySet<number>;
   readonly #nameOf: (gno: number) => TransactionId;
+  readonly givenBack: Transaction[] = [];
   #next = 1;
 
   constructor(length: number, executed: ReadonlySet<number>, nameOf: (gno: number) => TransactionId) {
@@ -43,6 +44,10 @@ class Log implements TransactionSource {
 
   get place(): RelayPosition {
     return { fileNumber: this.fileNumber, offset: this.#next };
+  }
+
+  giveBack(transaction: Transaction): void {
+    this.givenBack.push(transaction);
   }
 
   next(): Assembled {
@@ -117,14 +122,15 @@ function world(
     follow: false,
     scout: () => null,
   });
-  intake.readFrom(new Log(length, new Set(executed), nameOf));
+  const log = new Log(length, new Set(executed), nameOf);
+  intake.readFrom(log);
   /** What starts now, in order. */
   const start = (): ApplyUnit[] => {
     const started: ApplyUnit[] = [];
     for (let next = scheduler.takeReady(); next !== null; next = scheduler.takeReady()) started.push(next);
     return started;
   };
-  return { scheduler, intake, start };
+  return { scheduler, intake, log, start };
 }
 
 describe('the intake', () => {
@@ -132,7 +138,8 @@ describe('the intake', () => {
     const { scheduler } = world(0);
     const answers: Assembled[] = [{ is: 'end' }, { is: 'slice' }, { is: 'end' }];
     const place = { fileNumber: 1, offset: 400 };
-    const source = { fileNumber: 1, place, next: (): Assembled => answers.shift() ?? { is: 'end' } };
+    const next = (): Assembled => answers.shift() ?? { is: 'end' };
+    const source: TransactionSource = { fileNumber: 1, place, next, giveBack: () => {} };
     const intake = new ApplyIntake(
       { set: parsePositionSet('gtid', ''), above: new Set(), settled: new Set() },
       settingsOf(),
@@ -161,6 +168,18 @@ describe('the intake', () => {
     expect(intake.gate).toEqual({ is: 'paused' });
     expect(gnoOf(intake.next!)).toBe(3);
     expect(intake.neededFile).toBe(1);
+  });
+
+  test('the events of what is committed are given back, and of nothing else', () => {
+    const { intake, log, start } = world(30);
+    intake.fill();
+    const [first, second] = start();
+    expect(log.givenBack).toEqual([]);
+    intake.committed(second!);
+    expect(log.givenBack.map(gnoOf)).toEqual([2]);
+    intake.admitBy(settingsOf({ paused: true }));
+    intake.committed(first!);
+    expect(log.givenBack.map(gnoOf)).toEqual([2, 1]);
   });
 
   test('a pause stops what was read ahead and has not started', () => {

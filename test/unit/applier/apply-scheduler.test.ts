@@ -44,6 +44,24 @@ describe('the apply scheduler', () => {
     expect(names(takeAll(queue))).toEqual(['t2', 't3']);
   });
 
+  test('more sessions are wanted when all have something in flight, unless that is long', () => {
+    for (const [bytes, wanted] of [
+      [1_000, true],
+      [300_000, false],
+    ] as const) {
+      const queue = scheduler({ workers: 2, commitOrder: 'any' });
+      const [first, second] = [0, 1].map((i) => transaction(i, { lastCommitted: 0, bytes }));
+      queue.admit(first!);
+      queue.admit(second!);
+      queue.takeReady();
+      expect(queue.isFullOfShort).toBe(false);
+      queue.takeReady();
+      expect(queue.isFullOfShort).toBe(wanted);
+      queue.committed(first!);
+      expect(queue.isFullOfShort).toBe(false);
+    }
+  });
+
   test('what committed on the source at once runs at once, up to the number of workers', () => {
     const queue = scheduler({ workers: 3, commitOrder: 'any' });
     for (let i = 0; i < 5; i++) queue.admit(transaction(i, { lastCommitted: 0 }));
@@ -135,7 +153,7 @@ describe('the apply scheduler', () => {
     queue.committed(all[1]!);
     expect(queue.takeFollower(() => true)).toEqual({ unit: all[3], before: all[2] });
     expect(queue.take(() => true)).toEqual({ unit: all[4], before: all[3] });
-    expect(queue.isFull).toBe(false);
+    expect(queue.isFullOfShort).toBe(false);
     for (const each of [0, 2, 3, 4]) queue.committed(all[each]!);
     expect(queue.idle).toBe(true);
   });
