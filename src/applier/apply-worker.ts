@@ -101,6 +101,9 @@ interface Passage {
   /** Resolves when it is over, however it ended. */
   readonly over: Promise<void>;
   end(): void;
+  /** Resolves when it waits to stand alone, or is over: who follows it must not wait for it any longer. */
+  readonly aside: Promise<void>;
+  stepAside(): void;
 }
 
 export class ApplyWorker {
@@ -188,6 +191,7 @@ export class ApplyWorker {
       } catch (error) {
         if (!(error instanceof NotBehind)) this.#requireAboutOrder(error);
       }
+      if (await this.#untilNext(passage, before)) return await this.#applyUntilDecided(passage);
       if (!(await this.#followAlone(passage, before))) return null;
       return await this.#applyUntilDecided(passage, true);
     } finally {
@@ -195,11 +199,19 @@ export class ApplyWorker {
     }
   }
 
+  /** With progress in a table nothing of it was sent unless the one before was committed: then it begins like any other. False: it was not. */
+  async #untilNext(passage: Passage, before: Passage): Promise<boolean> {
+    if (!(await this.#untilCommitted(passage, before))) return false;
+    if (this.session.lost !== null) throw this.session.lost;
+    await this.session.rollback(null);
+    return true;
+  }
+
   /** Waits for its turn as if it had not been sent. False: given up. */
   async #followAlone(passage: Passage, before: Passage): Promise<boolean> {
     passage.waits = 'predecessor';
     // Said at once: whoever is before it may want to be alone too.
-    const alone = this.#around.standAlone(passage.unit);
+    const alone = this.#standAlone(passage);
     // Not before: the session is theirs until then.
     await before.over;
     if (this.session.lost !== null) throw this.session.lost;
@@ -215,6 +227,10 @@ export class ApplyWorker {
     const over = new Promise<void>((resolve) => {
       end = resolve;
     });
+    let stepAside = (): void => {};
+    const aside = new Promise<void>((resolve) => {
+      stepAside = resolve;
+    });
     const passage: Passage = {
       unit,
       sinceMs: systemClock.monotonicMs(),
@@ -227,6 +243,8 @@ export class ApplyWorker {
       isGiven: false,
       over,
       end,
+      aside,
+      stepAside,
     };
     this.#passages.push(passage);
     return passage;
@@ -236,6 +254,7 @@ export class ApplyWorker {
     this.#passages.splice(this.#passages.indexOf(passage), 1);
     this.#memories.push(passage.rows.memory);
     passage.end();
+    passage.stepAside();
   }
 
   /** `alone`: it stands alone already. */
@@ -310,7 +329,7 @@ export class ApplyWorker {
           error: failure.message,
         });
         passage.waits = 'predecessor';
-        await this.#around.standAlone(unit);
+        await this.#standAlone(passage);
         if (this.#around.signal.aborted) throw failure;
         if (this.#around.stopping()) return null;
         alone = true;
@@ -323,7 +342,7 @@ export class ApplyWorker {
     if (this.session.lost !== null) throw this.session.lost;
     await this.session.rollback(null);
     passage.waits = 'predecessor';
-    await this.#around.standAlone(passage.unit);
+    await this.#standAlone(passage);
     this.#around.signal.throwIfAborted();
     return null;
   }
@@ -352,7 +371,7 @@ export class ApplyWorker {
     const endsUnit = members.at(-1) === passage.unit.members.at(-1);
     const replay = new TransactionReplay(this.#context, this.session, members, rows, {
       behind: before?.sent ?? null,
-      before: () => this.#untilCommitted(before),
+      before: () => (before === null ? null : this.#untilCommitted(passage, before)),
       turn: () => this.#turn(passage),
       onSent: () => {
         if (!endsUnit) return;
@@ -378,9 +397,19 @@ export class ApplyWorker {
     return replay.rowsApplied;
   }
 
-  #untilCommitted(before: Passage | null): Promise<boolean> | null {
-    if (before === null || this.#context.progress.kind === 'gtid') return null;
-    return before.over.then(() => before.isCommitted);
+  /** Null: with GTIDs the server tells. */
+  #untilCommitted(passage: Passage, before: Passage): Promise<boolean> | null {
+    if (this.#context.progress.kind === 'gtid') return null;
+    passage.waits = 'predecessor';
+    return before.aside.then(() => {
+      passage.waits = null;
+      return before.isCommitted;
+    });
+  }
+
+  #standAlone(passage: Passage): Promise<void> {
+    passage.stepAside();
+    return this.#around.standAlone(passage.unit);
   }
 
   #turn(passage: Passage): Promise<boolean> | null {

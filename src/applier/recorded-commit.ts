@@ -37,7 +37,7 @@ export interface CommitSurroundings {
 export interface CommitEnd {
   /** Its one packet goes directly behind another transaction's in the same session: `ApplySession.sent` after that one. Null: when it likes to. */
   readonly behind: number | null;
-  /** Behind another one: null when it may be sent unanswered; else whether that one was committed. */
+  /** Null: it may be sent now, also unanswered behind another one. Else it waits until that one is committed; false: it is not. */
   before(): Promise<boolean> | null;
   /** Null: it may commit now. False: it must give way. */
   turn(): Promise<boolean> | null;
@@ -65,15 +65,17 @@ export async function commitRecorded(
 ): Promise<void> {
   const { context, session, ids, facts, end } = around;
   const { progress, worker } = context;
-  const { behind } = end;
-  const before = behind === null ? null : end.before();
+  const before = end.before();
   if (before !== null && !(await before)) throw new NotBehind();
+  const behind = before === null ? end.behind : null;
   const record = progress.record(ids, worker);
   let body = statements;
   if (lengthOf(statements) + PACKET_MARGIN > context.facts.maxAllowedPacket) {
     if (behind !== null) throw new NotBehind();
-    await session.execute(statements, doing, facts);
-    body = [];
+    const kept = statements.at(-1) === MATCHED_ONE_ROW ? 2 : 0;
+    const sent = statements.length - kept;
+    await session.execute(statements.slice(0, sent), doing, facts);
+    body = statements.slice(sent);
   }
   const waits = behind === null ? end.turn() : null;
   if (waits !== null) {

@@ -42,6 +42,7 @@ const MISSING = new Set([1051, 4091, 4092]);
 const START_TRANSACTION = /\s+START\s+TRANSACTION\s*$/i;
 /** utf8mb4_general_ci. */
 const UTF8MB4 = 45;
+const SAVEPOINT = 'SAVEPOINT millrace';
 const NOT_ASCII = /[^\x20-\x7e]/;
 
 export class StatementReplay {
@@ -139,18 +140,26 @@ export class StatementReplay {
     }
     await this.#enter(statement, true);
     await this.#session.execute(begin, 'SET GTID_NEXT', this.#facts);
-    let reply = await this.#runWithVariables(statement.sql);
-    if (this.#mayBeBrokenOff(reply, statement.sql))
-      [reply] = (await this.#session.run([statement.sql])) as [Reply];
-    await this.#check(reply, statement);
+    await this.#check(await this.#runBelieved(statement.sql), statement);
   }
 
-  /** As in fencing.ts. That nothing was found is believed when it is said twice; run without finding anything, it has changed nothing. */
-  #mayBeBrokenOff(reply: Reply, sql: Buffer): boolean {
-    if (!reply.ok || reply.affectedRows > 0 || reply.info !== '') return false;
-    if (this.#context.facts.flavour !== 'mariadb') return false;
+  /**
+   * That nothing was found is believed when it is said twice (fencing.ts). Where a function could have changed something meanwhile, that is undone
+   * before: only the auto-increment values that it took stay taken.
+   */
+  async #runBelieved(sql: Buffer): Promise<Reply> {
     const { words, veiled } = statementStart(sql);
-    return veiled || words[0] === 'UPDATE' || words[0] === 'DELETE';
+    const byKey = veiled || words[0] === 'UPDATE' || words[0] === 'DELETE';
+    if (!byKey || this.#context.facts.flavour !== 'mariadb') return this.#runWithVariables(sql);
+    const variables = this.#before;
+    const calls = sql.includes('(');
+    if (calls) await this.#session.execute([SAVEPOINT], 'SAVEPOINT', this.#facts);
+    const reply = await this.#runWithVariables(sql);
+    if (!reply.ok || reply.affectedRows > 0 || reply.info !== '') return reply;
+    if (calls)
+      await this.#session.execute([`ROLLBACK TO ${SAVEPOINT}`], 'ROLLBACK TO SAVEPOINT', this.#facts);
+    this.#before = variables;
+    return this.#runWithVariables(sql);
   }
 
   /**
@@ -192,7 +201,9 @@ export class StatementReplay {
   }
 
   async #dropIntent(): Promise<void> {
-    await this.#session.run(['ROLLBACK', intentDoneStatement(this.#context.channel), 'COMMIT']);
+    const done = intentDoneStatement(this.#context.channel);
+    // Twice: the first may be broken off (fencing.ts).
+    await this.#session.run(['ROLLBACK', done, done, 'COMMIT']);
     this.#intentOpen = false;
   }
 

@@ -28,8 +28,8 @@ export class GnoIntervals {
    * as more starts than ends were passed.
    */
   static fromUnordered(starts: BigInt64Array, ends: BigInt64Array): GnoIntervals {
-    starts.sort();
-    ends.sort();
+    if (!isSorted(starts)) starts.sort();
+    if (!isSorted(ends)) ends.sort();
     const out = new GnoIntervals(starts.length);
     for (let i = 0; i < starts.length; i++) out.#append(starts[i]!, ends[i]!);
     return out;
@@ -184,6 +184,11 @@ export class GnoIntervals {
     }
     return low;
   }
+}
+
+function isSorted(numbers: BigInt64Array): boolean {
+  for (let i = 1; i < numbers.length; i++) if (numbers[i - 1]! > numbers[i]!) return false;
+  return true;
 }
 
 function later(a: bigint, b: bigint): bigint {

@@ -253,7 +253,7 @@ export class TableProgress implements Progress {
 }
 
 /** A statement that a KILL QUERY has met may find nothing and say OK (applier/fencing.ts). */
-function requireFound(expected: number, found: number): void {
+export function requireFound(expected: number, found: number): void {
   if (found === expected) return;
   const message = `the target found ${found} of ${expected} progress rows: it has broken a statement off, or somebody else writes them`;
   throw new MillraceError('APPLY_TRANSIENT', message);

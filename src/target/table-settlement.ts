@@ -3,7 +3,7 @@
  */
 import type { WireConnection } from '../wire/connection.ts';
 import { intentDoneStatement, settleIntent } from './ddl-intent.ts';
-import type { TableProgress } from './table-progress.ts';
+import { requireFound, type TableProgress } from './table-progress.ts';
 import type { TargetFacts } from './target-facts.ts';
 
 /** A branch that is prepared and undecided, and where the relay log holds it. */
@@ -37,7 +37,7 @@ export async function settleTable(
   if (!settled.done || settled.rowsFollow) {
     // Not run: it is run again under a new intent. Created without its rows: only the rows are still to come; the intent
     // stays open until they are committed.
-    if (!settled.done) await control.query(intentDoneStatement(channel));
+    if (!settled.done) requireFound(1, await control.change(intentDoneStatement(channel)));
     return { createdBefore: settled.done ? settled.id : null, prepared, note };
   }
   await progress.settleDone(settled.id);

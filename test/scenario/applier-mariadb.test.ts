@@ -24,6 +24,25 @@ describe.each(['10.11', '11.8'])('MariaDB %s on MariaDB', (version) => {
     await pair.replay(['types']);
   });
 
+  test('a statement that finds nothing draws its random numbers once, and what it calls acts once', async () => {
+    const draws = Array.from({ length: 100 }, () => 'DELETE FROM drawn WHERE RAND() < 0.004');
+    await pair.run([
+      'CREATE DATABASE finds',
+      'USE finds',
+      'CREATE TABLE drawn (id INT PRIMARY KEY)',
+      'INSERT INTO drawn SELECT seq FROM seq_1_to_100',
+      'CREATE TABLE called (with_id INT PRIMARY KEY)',
+      'CREATE FUNCTION call_with(id INT) RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN INSERT INTO called VALUES (id); RETURN 0; END',
+      'SET SESSION binlog_format = STATEMENT',
+      ...draws,
+      'DELETE FROM drawn WHERE call_with(id) = 1',
+      'SET @of = 0',
+      'DELETE FROM drawn WHERE (@of := @of + 1) < 0',
+      'SET SESSION binlog_format = ROW',
+    ]);
+    await pair.replay(['finds']);
+  });
+
   test('transactions of every kind: two engines, savepoints, domains, XA, a two-phase ALTER, a sequence', async () => {
     await pair.run([
       'CREATE DATABASE shop CHARACTER SET utf8mb4',
