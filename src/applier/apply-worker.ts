@@ -189,7 +189,7 @@ export class ApplyWorker {
         passage.isGiven = true;
         return await applied;
       } catch (error) {
-        if (!(error instanceof NotBehind)) this.#requireAboutOrder(error);
+        if (!(error instanceof NotBehind || error instanceof GivesWay)) this.#requireAboutOrder(error);
       }
       if (await this.#untilNext(passage, before)) return await this.#applyUntilDecided(passage);
       if (!(await this.#followAlone(passage, before))) return null;

@@ -16,7 +16,8 @@ const TYPE_OFFSET = 4;
 
 const INITIAL_BYTES = 64 * 1024;
 /** A shorter slab is copied: out of Node's own pool, or nearly as cheap. */
-const COPIED_MAX = 16 * 1024;
+const COPIED_MAX = 32 * 1024;
+const ROUNDED_TO = 16 * 1024;
 const IDLE_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Buffers of slabs, used again. */
@@ -26,8 +27,8 @@ export class SlabMemory {
 
   /** At least so long, not much longer. */
   borrow(length: number): Buffer {
-    const wanted = Math.ceil(length / INITIAL_BYTES) * INITIAL_BYTES;
-    const at = this.#idle.findIndex((each) => each.length >= wanted && each.length <= 2 * wanted);
+    const wanted = Math.ceil(length / ROUNDED_TO) * ROUNDED_TO;
+    const at = this.#idle.findIndex((each) => each.length >= wanted && each.length <= 1.5 * wanted);
     const buf = at < 0 ? undefined : this.#idle.splice(at, 1)[0];
     if (buf === undefined) return Buffer.allocUnsafeSlow(wanted);
     this.#idleBytes -= buf.length;

@@ -42,7 +42,8 @@ const MISSING = new Set([1051, 4091, 4092]);
 const START_TRANSACTION = /\s+START\s+TRANSACTION\s*$/i;
 /** utf8mb4_general_ci. */
 const UTF8MB4 = 45;
-const SAVEPOINT = 'SAVEPOINT millrace';
+/** A name that no source uses. */
+const SAVEPOINT = 'SAVEPOINT `millrace: nothing found`';
 const NOT_ASCII = /[^\x20-\x7e]/;
 
 export class StatementReplay {
@@ -148,9 +149,9 @@ export class StatementReplay {
    * before: only the auto-increment values that it took stay taken.
    */
   async #runBelieved(sql: Buffer): Promise<Reply> {
-    const { words, veiled } = statementStart(sql);
-    const byKey = veiled || words[0] === 'UPDATE' || words[0] === 'DELETE';
-    if (!byKey || this.#context.facts.flavour !== 'mariadb') return this.#runWithVariables(sql);
+    const [verb] = statementStart(sql).words;
+    if ((verb !== 'UPDATE' && verb !== 'DELETE') || this.#context.facts.flavour !== 'mariadb')
+      return this.#runWithVariables(sql);
     const variables = this.#before;
     const calls = sql.includes('(');
     if (calls) await this.#session.execute([SAVEPOINT], 'SAVEPOINT', this.#facts);

@@ -32,6 +32,7 @@ import { connectionLost, decodeErrorPacket, type Peer, peerName, type ServerErro
 
 export interface OkReply {
   readonly ok: true;
+  /** Found rows, also where they were not changed; of a result set how many it had. */
   readonly affectedRows: number;
   readonly status: number;
   readonly warnings: number;
@@ -107,6 +108,8 @@ export class CommandPipe {
   #columnsLeft = 0;
   #columnCount = 0;
   #rows: (string | null)[][] = [];
+  /** Kept or not. */
+  #rowsSeen = 0;
   #rowsLength = 0;
   /** The packet being received: its first byte, its length so far, and its bytes where they are needed. */
   #length = 0;
@@ -360,11 +363,12 @@ export class CommandPipe {
           if (whole) eof.skip(1);
           const warnings = whole ? eof.u16() : 0;
           const status = whole ? eof.u16() : 0;
-          this.#settle({ ...NOTHING, status, warnings, rows: this.#rows });
+          this.#settle({ ...NOTHING, affectedRows: this.#rowsSeen, status, warnings, rows: this.#rows });
         } else if (this.#marker === 0xff) {
           this.#settle({ ok: false, ...decodeErrorPacket(buf, from, to) });
-        } else if (this.#pending[0]?.keepRows === true) {
-          this.#row(buf, from, to);
+        } else {
+          this.#rowsSeen += 1;
+          if (this.#pending[0]?.keepRows === true) this.#row(buf, from, to);
         }
     }
   }
@@ -424,6 +428,7 @@ export class CommandPipe {
   #settle(reply: Reply): void {
     this.#expect = 'reply';
     this.#rows = [];
+    this.#rowsSeen = 0;
     this.#rowsLength = 0;
     const pending = this.#pending[0];
     if (pending === undefined) return;

@@ -4,6 +4,7 @@
  */
 import type { BenchEntry, SectionName } from './bench-entry.ts';
 import type { Setting } from './bench-server.ts';
+import type { GrowthPart } from './growth-part.ts';
 import { type MachineFacts, Watch } from './machine.ts';
 import { type Column, type Figures, Measurements } from './measurements.ts';
 import { RefusedError } from './refused-error.ts';
@@ -16,6 +17,8 @@ export interface BenchOptions {
   /** Empty: those that the section takes by itself. */
   readonly workloads: readonly WorkloadName[];
   readonly settings: readonly Setting[];
+  /** Of growth; empty: all. */
+  readonly parts: readonly GrowthPart[];
   /** Only contenders whose names match; null: all. */
   readonly contenders: RegExp | null;
   /** Other working copies of Millrace, built, by the names they are shown with. */

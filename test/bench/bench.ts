@@ -7,6 +7,7 @@
  *   --quick           small loads: to see that the bench works
  *   --workload a,b    small, bulk, blobs, keyless, big, shop
  *   --setting a,b     durable, relaxed, slow-disk
+ *   --part a,b        of growth: workers, backlog, gtid-set, channels
  *   --contender TEXT  only those whose names match this regular expression
  *   --beside A=DIR    Millrace of another working copy, built, as one more contender of apply; may be repeated
  *
@@ -21,6 +22,7 @@ import { SECTION_NAMES, type SectionName } from './bench-entry.ts';
 import { type BenchOptions, BenchRun } from './bench-run.ts';
 import { SETTINGS, useLocalServers } from './bench-server.ts';
 import { benchGrowth } from './growth.ts';
+import { GROWTH_PARTS } from './growth-part.ts';
 import { appendHistory, readHistory } from './history.ts';
 import { benchLatency } from './latency.ts';
 import { commitName, machineFacts } from './machine.ts';
@@ -56,6 +58,7 @@ function readOptions(): {
       quick: { type: 'boolean', default: false },
       workload: { type: 'string' },
       setting: { type: 'string' },
+      part: { type: 'string' },
       contender: { type: 'string' },
       beside: { type: 'string', multiple: true, default: [] },
     },
@@ -73,6 +76,7 @@ function readOptions(): {
       quick: values.quick,
       workloads: list(values.workload, WORKLOAD_NAMES),
       settings: list(values.setting, SETTINGS),
+      parts: list(values.part, GROWTH_PARTS),
       contenders: values.contender === undefined ? null : new RegExp(values.contender, 'i'),
       beside: Object.fromEntries(values.beside.map(besideOf)),
     },

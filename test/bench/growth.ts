@@ -8,9 +8,16 @@ import { prepareDataset } from './dataset.ts';
 import { growBacklog } from './growth-backlog.ts';
 import { growChannels } from './growth-channels.ts';
 import { growGtidSet } from './growth-gtid-set.ts';
+import { GROWTH_PARTS, type GrowthPart } from './growth-part.ts';
 import type { Column } from './measurements.ts';
 import { workload } from './workload.ts';
 
+const GROW: Readonly<Record<GrowthPart, (run: BenchRun) => Promise<void>>> = {
+  workers: growWorkers,
+  backlog: growBacklog,
+  'gtid-set': growGtidSet,
+  channels: growChannels,
+};
 const WORKERS = [1, 2, 4, 8, 16, 32, 64] as const;
 /** Trends are wide: more repeats tell nothing new. */
 const ROUNDS_MAX = 2;
@@ -25,10 +32,8 @@ const COLUMNS: readonly Column[] = [
 ];
 
 export async function benchGrowth(run: BenchRun): Promise<void> {
-  await growWorkers(run);
-  await growBacklog(run);
-  await growGtidSet(run);
-  await growChannels(run);
+  const { parts } = run.options;
+  for (const part of GROWTH_PARTS) if (parts.length === 0 || parts.includes(part)) await GROW[part](run);
 }
 
 async function growWorkers(run: BenchRun): Promise<void> {

@@ -38,6 +38,9 @@ describe.each(['10.11', '11.8'])('MariaDB %s on MariaDB', (version) => {
       'DELETE FROM drawn WHERE call_with(id) = 1',
       'SET @of = 0',
       'DELETE FROM drawn WHERE (@of := @of + 1) < 0',
+      'BEGIN',
+      'DELETE FROM called ORDER BY with_id LIMIT 1 RETURNING with_id',
+      'COMMIT',
       'SET SESSION binlog_format = ROW',
     ]);
     await pair.replay(['finds']);
