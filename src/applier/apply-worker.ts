@@ -253,6 +253,8 @@ export class ApplyWorker {
   #leave(passage: Passage): void {
     this.#passages.splice(this.#passages.indexOf(passage), 1);
     this.#memories.push(passage.rows.memory);
+    // It knows the one before, which knew the one before that.
+    passage.replay = null;
     passage.end();
     passage.stepAside();
   }

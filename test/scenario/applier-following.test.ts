@@ -1,5 +1,7 @@
+import { queryObjects } from 'node:v8';
 import type { Connection } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { TransactionReplay } from '../../src/applier/transaction-replay.ts';
 import type { AppliedLife, ApplierRig } from '../support/applier-rig.ts';
 import { assertEqualServers, executedSet } from '../support/equality.ts';
 import { whileKilling } from '../support/kill-storm.ts';
@@ -104,6 +106,21 @@ describe.each(WAYS)(
       await untilBlocked();
       await onTheirWay(5);
       expect(await rowsOfU()).toEqual(before);
+      await beside.query('COMMIT');
+      await rig.untilCaughtUp(life);
+      expect(await life.stop()).toBeNull();
+      await equal();
+    });
+
+    test('leave nothing in memory, however many have followed each other', async () => {
+      await block(3);
+      const ids = Array.from({ length: 300 }, (_, n) => 5000 + n);
+      await chain('UPDATE t SET v = 6 WHERE id = 2', ids);
+      await pair.run(['USE shop', 'BEGIN', 'UPDATE t SET v = 7 WHERE id = 3', HOT, 'COMMIT']);
+      await rig.feed();
+      life = await rig.begin();
+      await untilBlocked();
+      expect(queryObjects(TransactionReplay)).toBeLessThan(50);
       await beside.query('COMMIT');
       await rig.untilCaughtUp(life);
       expect(await life.stop()).toBeNull();
