@@ -9,6 +9,7 @@
  * Thread: applier.
  */
 import { EVENT_HEADER_LENGTH, EventType } from '../binlog/event-header.ts';
+import { BufferPool } from './buffer-pool.ts';
 import type { EventView } from './transaction.ts';
 
 const EVENT_LENGTH_OFFSET = 9;
@@ -19,28 +20,23 @@ const INITIAL_BYTES = 64 * 1024;
 const COPIED_MAX = 32 * 1024;
 const ROUNDED_TO = 16 * 1024;
 const IDLE_BYTES_MAX = 4 * 1024 * 1024;
+const LONGER_MAX = 1.5;
 
 /** Buffers of slabs, used again. */
 export class SlabMemory {
-  readonly #idle: Buffer[] = [];
-  #idleBytes = 0;
+  readonly #pool = new BufferPool({
+    roundedTo: ROUNDED_TO,
+    idleBytesMax: IDLE_BYTES_MAX,
+    longerMax: LONGER_MAX,
+  });
 
-  /** At least so long, not much longer. */
   borrow(length: number): Buffer {
-    const wanted = Math.ceil(length / ROUNDED_TO) * ROUNDED_TO;
-    const at = this.#idle.findIndex((each) => each.length >= wanted && each.length <= 1.5 * wanted);
-    const buf = at < 0 ? undefined : this.#idle.splice(at, 1)[0];
-    if (buf === undefined) return Buffer.allocUnsafeSlow(wanted);
-    this.#idleBytes -= buf.length;
-    return buf;
+    return this.#pool.borrow(length);
   }
 
-  /** What `EventSlab.take` has given, or any part of a borrowed buffer from its beginning. */
+  /** What `EventSlab.take` has given, or what was borrowed. */
   giveBack(slab: Buffer): void {
-    const { byteLength } = slab.buffer;
-    if (slab.length <= COPIED_MAX || this.#idleBytes + byteLength > IDLE_BYTES_MAX) return;
-    this.#idleBytes += byteLength;
-    this.#idle.push(Buffer.from(slab.buffer));
+    if (slab.length > COPIED_MAX) this.#pool.giveBack(slab);
   }
 }
 

@@ -10,6 +10,7 @@
  *  - What lies idle is bounded; a session that is lost gives nothing back (its socket may still read there).
  * Thread: applier.
  */
+import { BufferPool } from './buffer-pool.ts';
 import { Scratch } from './scratch.ts';
 
 /** Encoded at a time: a whole number of base64 groups, and a string that the garbage collector frees without ado. */
@@ -23,8 +24,11 @@ const IDLE_SCRATCHES_MAX = 4;
 const SCRATCH_BYTES_MAX = 2 * 1024 * 1024;
 
 export class SharedMemory {
-  readonly #texts: Buffer[] = [];
-  #idleBytes = 0;
+  readonly #texts = new BufferPool({
+    roundedTo: ROUNDED_TO,
+    idleBytesMax: IDLE_BYTES_MAX,
+    longerMax: Number.POSITIVE_INFINITY,
+  });
   readonly #scratches: Scratch[] = [];
 
   borrowScratch(): Scratch {
@@ -38,17 +42,11 @@ export class SharedMemory {
 
   /** At least so long. */
   borrowText(length: number): Buffer {
-    const at = this.#texts.findIndex((each) => each.length >= length);
-    const text = at < 0 ? undefined : this.#texts.splice(at, 1)[0];
-    if (text === undefined) return Buffer.allocUnsafeSlow(Math.ceil(length / ROUNDED_TO) * ROUNDED_TO);
-    this.#idleBytes -= text.length;
-    return text;
+    return this.#texts.borrow(length);
   }
 
   giveTextBack(text: Buffer): void {
-    if (this.#idleBytes + text.length > IDLE_BYTES_MAX) return;
-    this.#idleBytes += text.length;
-    this.#texts.push(text);
+    this.#texts.giveBack(text);
   }
 }
 
