@@ -285,7 +285,7 @@ function parseBlock(block: string, drafts: Map<string, Draft>): void {
   let open = true; // the uuid or the tag before has no interval yet
   for (let i = 1; i < items.length; i++) {
     const item = items[i]!.trim();
-    if (!beginsWithDigit(item) && TAG.test(item)) {
+    if (TAG.test(item)) {
       if (open && i > 1) throw malformedPosition(block, 'a tag without an interval');
       sid = withTag(uuid, item);
       draft = null;
@@ -306,21 +306,13 @@ function parseBlock(block: string, drafts: Map<string, Draft>): void {
   if (open) throw malformedPosition(block, 'an interval is missing');
 }
 
-function beginsWithDigit(text: string): boolean {
-  return text !== '' && isDigit(text.charCodeAt(0));
-}
-
-function isDigit(code: number): boolean {
-  return code >= 0x30 && code <= 0x39;
-}
-
 /** A plain number that is exact as one; 0: it is none. Sets of 100,000 intervals are read every second. */
 function shortNumber(text: string): number {
   if (text.length > EXACT_DIGITS) return 0;
   let number = 0;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if (!isDigit(code)) return 0;
+    if (code < 0x30 || code > 0x39) return 0;
     number = number * 10 + code - 0x30;
   }
   return number;
