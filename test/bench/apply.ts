@@ -32,7 +32,7 @@ export const MILLRACE_ANY = 'Millrace, commit_order: any';
 export const MILLRACE_COALESCED = 'Millrace, coalesce: 100';
 export const PIPE = 'mysqlbinlog | mysql';
 
-const COALESCED: ConfigMap = { progress: 'table', coalesce: 100 };
+export const COALESCED: ConfigMap = { progress: 'table', coalesce: 100 };
 const OTHER_NATIVE_WORKERS = [1, 8, 16] as const;
 
 interface Usual {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { ConfigMap } from '../support/millrace-process.ts';
 import { cacheFolder } from '../support/repository.ts';
 import type { TestServer } from '../support/test-server.ts';
-import { MILLRACE, MILLRACE_ANY, NATIVE, withGround } from './apply.ts';
+import { COALESCED, MILLRACE, MILLRACE_ANY, MILLRACE_COALESCED, NATIVE, withGround } from './apply.ts';
 import { type ApplyGround, applyNatively, applyWithMillrace } from './apply-run.ts';
 import type { BenchRun } from './bench-run.ts';
 import { emptyFolder } from './bench-server.ts';
@@ -38,6 +38,7 @@ export async function benchProfile(run: BenchRun): Promise<void> {
     }
     if (wanted(MILLRACE)) await profileMillrace(there, MILLRACE, {});
     if (wanted(MILLRACE_ANY)) await profileMillrace(there, MILLRACE_ANY, { commit_order: 'any' });
+    if (wanted(MILLRACE_COALESCED)) await profileMillrace(there, MILLRACE_COALESCED, COALESCED);
     for (const [other, program] of Object.entries(run.options.beside)) {
       await profileMillrace(there, `Millrace (${other})`, {}, program);
     }
