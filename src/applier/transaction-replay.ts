@@ -21,7 +21,7 @@ import { EVENT_HEADER_LENGTH, EventFlag, EventType, eventTypeName } from '../bin
 import type { FormatDescription } from '../binlog/format-description.ts';
 import { decompressMariadbEvent, plainTwin } from '../binlog/mariadb-compression.ts';
 import { transactionIdText } from '../binlog/position-set.ts';
-import { decodeQuery, type QueryEvent } from '../binlog/query-event.ts';
+import { decodeQuery, type QueryEvent, queryVerb } from '../binlog/query-event.ts';
 import { isRowsEvent } from '../binlog/rows-event.ts';
 import { sqlVerb } from '../binlog/sql-verb.ts';
 import { relayFileName } from '../relay/relay-log-index.ts';
@@ -225,10 +225,10 @@ export class TransactionReplay {
       throw this.#unsupported('a statement of more than 16 MiB', 'Split the statement on the source.');
     }
     const { buf, start, end } = event;
+    // Before all of its context is read, of which nothing is wanted.
+    if (queryVerb(buf, start + EVENT_HEADER_LENGTH, end) === 'begin') return null;
     const query = decodeQuery(buf, start + EVENT_HEADER_LENGTH, end, this.#fde);
     switch (sqlVerb(buf, query.sqlStart, query.sqlEnd)) {
-      case 'begin':
-        return null;
       case 'commit':
         return this.#commit();
       case 'rollback':
@@ -246,7 +246,7 @@ export class TransactionReplay {
         return this.#completeXa(event, query, true);
       case 'xa-rollback':
         return this.#completeXa(event, query, false);
-      case 'other':
+      default:
         if (this.#tx.ending === 'single' && event.last) return this.#single(event, query);
         return this.#inBody(event, query);
     }

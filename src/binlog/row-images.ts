@@ -25,8 +25,8 @@ export const PARTIAL_JSON_UPDATES = 1;
 
 /** What it takes to walk one kind of image of one table. */
 export interface ImagePlan {
-  /** The bitmap this plan was built for, as latin1 text. */
-  readonly key: string;
+  /** The bitmap this plan was built for. */
+  readonly key: Uint8Array;
   /** Column numbers that the image holds, ascending. */
   readonly columns: Uint16Array;
   /** Per present column: width, or minus the bytes of the length in front (`valueLength`). */
@@ -45,20 +45,27 @@ const plansOfTable = new WeakMap<TableMap, ImagePlan[]>();
 
 /** The plan for the columns whose bits are set at `presentStart`; built at first sight, then remembered. */
 export function imagePlan(map: TableMap, buf: Buffer, presentStart: number): ImagePlan {
-  const key = buf.toString('latin1', presentStart, presentStart + ((map.columnCount + 7) >> 3));
+  const presentBytes = (map.columnCount + 7) >> 3;
   let plans = plansOfTable.get(map);
   if (plans === undefined) {
     plans = [];
     plansOfTable.set(map, plans);
   }
-  for (const plan of plans) if (plan.key === key) return plan;
-  const plan = buildPlan(map, buf, presentStart, key);
+  for (const plan of plans) if (standsAt(plan.key, buf, presentStart, presentBytes)) return plan;
+  const key = buf.subarray(presentStart, presentStart + presentBytes);
+  const plan = buildPlan(map, buf, presentStart, Uint8Array.from(key));
   if (plans.length >= PLANS_PER_TABLE_MAX) plans.shift();
   plans.push(plan);
   return plan;
 }
 
-function buildPlan(map: TableMap, buf: Buffer, presentStart: number, key: string): ImagePlan {
+/** Byte by byte: bitmaps are short. */
+function standsAt(key: Uint8Array, buf: Buffer, start: number, length: number): boolean {
+  for (let at = 0; at < length; at++) if (key[at] !== buf[start + at]) return false;
+  return true;
+}
+
+function buildPlan(map: TableMap, buf: Buffer, presentStart: number, key: Uint8Array): ImagePlan {
   const columns: number[] = [];
   const lengths: number[] = [];
   const steps: number[] = [];

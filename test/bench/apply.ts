@@ -22,7 +22,7 @@ import {
 import { type Dataset, prepareDataset } from './dataset.ts';
 import type { Column, Measurements } from './measurements.ts';
 import { prepareSlowDisk, type SlowDisk } from './slow-disk.ts';
-import { type WorkloadName, workload } from './workload.ts';
+import { type Size, type WorkloadName, workload } from './workload.ts';
 
 export const NATIVE = 'native, 4 workers';
 /** What Millrace does when nothing is configured: 8 workers, windows, GTIDs kept. */
@@ -51,6 +51,12 @@ const USUAL: readonly Usual[] = [
   { workload: 'shop', settings: ['durable'], roundsMax: 3 },
 ];
 
+export const SIZE_OF_SETTING: Readonly<Record<Setting, Size>> = {
+  durable: 'standard',
+  relaxed: 'fast',
+  'slow-disk': 'slow',
+};
+
 export async function benchApply(run: BenchRun): Promise<void> {
   const { workloads, settings, quick } = run.options;
   for (const usual of USUAL) {
@@ -61,7 +67,7 @@ export async function benchApply(run: BenchRun): Promise<void> {
         console.log(`\n── slow disk: not measured, ${slowDisk.unavailable}`);
         continue;
       }
-      const size = quick ? 'quick' : setting === 'slow-disk' ? 'slow' : 'standard';
+      const size = quick ? 'quick' : SIZE_OF_SETTING[setting];
       const dataset = await prepareDataset(workload(usual.workload, size));
       const rounds = Math.min(run.options.rounds, setting === 'slow-disk' ? 3 : usual.roundsMax);
       await withGround(dataset, (ground) => benchSetting(run, { ...ground, setting, slowDisk }, rounds));

@@ -7,7 +7,15 @@ import { join } from 'node:path';
 import type { ConfigMap } from '../support/millrace-process.ts';
 import { cacheFolder } from '../support/repository.ts';
 import type { TestServer } from '../support/test-server.ts';
-import { COALESCED, MILLRACE, MILLRACE_ANY, MILLRACE_COALESCED, NATIVE, withGround } from './apply.ts';
+import {
+  COALESCED,
+  MILLRACE,
+  MILLRACE_ANY,
+  MILLRACE_COALESCED,
+  NATIVE,
+  SIZE_OF_SETTING,
+  withGround,
+} from './apply.ts';
 import { type ApplyGround, applyNatively, applyWithMillrace } from './apply-run.ts';
 import type { BenchRun } from './bench-run.ts';
 import { emptyFolder } from './bench-server.ts';
@@ -22,7 +30,8 @@ const PICO = 1e12;
 export async function benchProfile(run: BenchRun): Promise<void> {
   const { quick, workloads, settings } = run.options;
   const name = workloads[0] ?? 'small';
-  const dataset = await prepareDataset(workload(name, quick ? 'quick' : 'standard'));
+  const size = quick ? 'quick' : SIZE_OF_SETTING[settings[0] ?? 'durable'];
+  const dataset = await prepareDataset(workload(name, size));
   await withGround(dataset, async (ground) => {
     const there = { ...ground, setting: settings[0] ?? 'durable' } as const;
     console.log(
