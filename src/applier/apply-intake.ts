@@ -232,6 +232,7 @@ export class ApplyIntake {
 
   /** Fills the scheduler as far as it goes. */
   fill(): Filled {
+    this.#scheduler.moreComes = false;
     while (this.#scheduler.canAdmit) {
       const next = this.#take();
       switch (next.is) {
@@ -244,6 +245,7 @@ export class ApplyIntake {
         case 'slice':
           // In the midst of something large: it is nowhere else to be seen yet.
           this.#atEnd = false;
+          this.#scheduler.moreComes = true;
           return 'slice';
         case 'executed':
           this.#schedule(this.#units.close());

@@ -3,7 +3,7 @@
  *
  * Invariants
  *  - A buffer has one holder at a time, who gives it back when nobody reads it any more.
- *  - What lies idle is bounded.
+ *  - What lies idle is bounded; what has lain there longest makes room, since transactions have other lengths now.
  * Thread: applier.
  */
 export interface BufferPoolOptions {
@@ -27,7 +27,7 @@ export class BufferPool {
   borrow(length: number): Buffer {
     const { roundedTo, longerMax } = this.#options;
     const wanted = Math.ceil(length / roundedTo) * roundedTo;
-    const at = this.#idle.findIndex((each) => each.length >= length && each.length <= longerMax * wanted);
+    const at = this.#idle.findLastIndex((each) => each.length >= length && each.length <= longerMax * wanted);
     const buf = at < 0 ? undefined : this.#idle.splice(at, 1)[0];
     if (buf === undefined) return Buffer.allocUnsafeSlow(wanted);
     this.#idleBytes -= buf.length;
@@ -37,7 +37,9 @@ export class BufferPool {
   /** What was borrowed, or any part of it. */
   giveBack(part: Buffer): void {
     const { byteLength } = part.buffer;
-    if (this.#idleBytes + byteLength > this.#options.idleBytesMax) return;
+    const { idleBytesMax } = this.#options;
+    if (byteLength > idleBytesMax) return;
+    while (this.#idleBytes + byteLength > idleBytesMax) this.#idleBytes -= this.#idle.shift()!.length;
     this.#idleBytes += byteLength;
     this.#idle.push(Buffer.from(part.buffer));
   }

@@ -79,7 +79,6 @@ export class EventSlab {
   /** Begins a slab. What was gathered is forgotten. */
   clear(): void {
     this.#length = 0;
-    if (this.#chunk.length > LONGER_MAX * CHUNK_BYTES) this.#move(0);
   }
 
   /** buf[start, end): header and body, no CRC. */
@@ -104,6 +103,8 @@ export class EventSlab {
 
   take(): Buffer {
     const length = this.#length;
+    // A chunk that has grown for long ones is kept for those.
+    if (length <= SHORT_MAX && this.#chunk.length > LONGER_MAX * CHUNK_BYTES) this.#move(length);
     const slab = this.#chunk.subarray(this.#base, this.#base + length);
     this.#length = 0;
     if (length <= SHORT_MAX) {
@@ -114,7 +115,7 @@ export class EventSlab {
     }
     // What fills a chunk takes it with it.
     if (this.#base === 0 && length >= 0.75 * this.#chunk.length) {
-      this.#chunk = this.#memory.borrow(CHUNK_BYTES);
+      this.#chunk = this.#memory.borrow(this.#chunk.length);
       this.#memory.hold(this.#chunk);
       return slab;
     }

@@ -154,7 +154,9 @@ describe('the intake', () => {
     expect(intake.isAtEnd({ fileNumber: 2, offset: 400 })).toBe(false);
     expect(intake.fill()).toBe('slice');
     expect(intake.isAtEnd(place)).toBe(false);
+    expect(scheduler.moreComes).toBe(true);
     expect(intake.fill()).toBe('end');
+    expect(scheduler.moreComes).toBe(false);
     expect(intake.isAtEnd(place)).toBe(true);
   });
 

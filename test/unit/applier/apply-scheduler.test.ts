@@ -235,6 +235,19 @@ describe('the apply scheduler', () => {
     expect(takeAll(queue)).toEqual([large]);
   });
 
+  test('commit_order window: where reading has only paused, few that are queued are not all there is', () => {
+    const queue = scheduler({ workers: 4 });
+    const all = [0, 1, 2].map((i) => transaction(i, { lastCommitted: 0 }));
+    for (const each of all) queue.admit(each);
+    queue.moreComes = true;
+    expect(takeAll(queue)).toEqual(all);
+    for (const each of all) queue.committed(each);
+    queue.moreComes = false;
+    const others = [3, 4].map((i) => transaction(i, { lastCommitted: 0 }));
+    for (const each of others) queue.admit(each);
+    expect(takeAll(queue)).toEqual([others[0]]);
+  });
+
   test('commit_order window: a full window is finished before the next one opens', () => {
     const queue = scheduler({ workers: 4, windowMax: 6 });
     const all = Array.from({ length: 40 }, (_, i) => transaction(i, { lastCommitted: 0 }));
