@@ -470,7 +470,7 @@ export class ApplierRun {
 
   #waitForWork(filled: Filled, seen: RelayPosition): Promise<void> {
     // Only at the end of what is published does a longer relay log mean work.
-    if (filled === 'end') return this.#bell.wait((signal) => this.#published.wait(seen, { signal }));
+    if (filled === 'end') return this.#bell.waitBeyond(this.#published, seen);
     const { gate } = this.#intake!;
     if (filled !== 'waiting' || gate.is !== 'due') return this.#bell.wait();
     return this.#bell.wait((signal) => sleep(Math.ceil(gate.dueInMs), signal));

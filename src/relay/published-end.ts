@@ -102,6 +102,31 @@ export class PublishedEnd {
     }
   }
 
+  /**
+   * For a thread that waits for this and other things, over and over: `onMoved` is called once, as soon as the end is not `lastSeen` any more, or
+   * in half a second. False: it has moved already, and nothing is called. `wait` takes a timer, a signal and its listener for each; a thread that uses
+   * this must be kept alive by something else.
+   */
+  watch(onMoved: () => void): (lastSeen: RelayPosition) => boolean {
+    let armed = false;
+    const onNotified = (): void => {
+      armed = false;
+      onMoved();
+    };
+    return ({ fileNumber, offset }) => {
+      const version = Atomics.load(this.#cells, VERSION);
+      const now = this.read();
+      if (now.fileNumber !== fileNumber || now.offset !== offset) return false;
+      // Armed at an older version: then it is on its way.
+      if (armed) return true;
+      const result = Atomics.waitAsync(this.#cells, VERSION, version, WAIT_SLICE_MS);
+      if (!result.async) return false;
+      armed = true;
+      void result.value.then(onNotified);
+      return true;
+    };
+  }
+
   /** The timer beside `waitAsync` keeps the thread alive, which a pending `waitAsync` alone does not. */
   #sleep(version: number, ms: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {

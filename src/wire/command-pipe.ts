@@ -22,12 +22,11 @@
  * Needs a connection without DEPRECATE_EOF, CLIENT_QUERY_ATTRIBUTES and LOCAL_FILES (connection.ts); of SESSION_TRACK it has to know.
  * Any thread.
  */
-import { once } from 'node:events';
 import type net from 'node:net';
 import { MillraceError } from '../base/errors.ts';
 import { ByteDecoder } from '../binlog/byte-decoder.ts';
 import { PacketReader, PayloadFramer, packetCount } from './packet-framing.ts';
-import { receiveBytes } from './socket-bytes.ts';
+import { receiveBytes, untilDrained } from './socket-bytes.ts';
 import { connectionLost, decodeErrorPacket, type Peer, peerName, type ServerError } from './wire-error.ts';
 
 export interface OkReply {
@@ -115,7 +114,8 @@ export class CommandPipe {
   #length = 0;
   #marker = 0;
   #parts: Buffer[] = [];
-  #writing: Promise<void> = Promise.resolve();
+  /** What is being written, or waits for that; null: nothing is. */
+  #writing: Promise<void> | null = null;
   /** The server takes several statements in a packet. */
   #together = false;
   /** Runs while a packet is answered in part. */
@@ -282,26 +282,25 @@ export class CommandPipe {
     });
   }
 
-  /** Writes of different statements must not mix: one after the other. */
-  #inTurn(write: () => Promise<void>): Promise<void> {
-    this.#writing = this.#writing.then(write);
-    return this.#writing;
+  /** Writes of different statements must not mix: one after the other, at once where nothing is being written. Null: it is written. */
+  #inTurn(write: () => Promise<void> | null): Promise<void> | null {
+    const turn = this.#writing === null ? write() : this.#writing.then(() => write() ?? undefined);
+    if (turn === null) return null;
+    this.#writing = turn;
+    void turn.then(() => {
+      if (this.#writing === turn) this.#writing = null;
+    });
+    return turn;
   }
 
-  /** Never rejects: a broken socket fails the pipe. */
-  async #write(buffers: readonly Buffer[]): Promise<void> {
-    if (this.#lost !== null) return;
+  /** Null: the socket takes more. Never rejects: a broken socket fails the pipe. */
+  #write(buffers: readonly Buffer[]): Promise<void> | null {
+    if (this.#lost !== null) return null;
     const socket = this.#socket;
     if (buffers.length > 1) socket.cork();
     for (const buffer of buffers) socket.write(buffer);
     if (buffers.length > 1) socket.uncork();
-    if (socket.writableNeedDrain) {
-      const gone = new AbortController();
-      const onClose = (): void => gone.abort();
-      socket.once('close', onClose);
-      await once(socket, 'drain', { signal: gone.signal }).catch(() => {});
-      socket.removeListener('close', onClose);
-    }
+    return socket.writableNeedDrain ? untilDrained(socket) : null;
   }
 
   #onData(buf: Buffer, end: number): void {

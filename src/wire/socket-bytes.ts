@@ -8,6 +8,7 @@
  * (`receiveTogether`) gets them joined.
  * Any thread.
  */
+import { once } from 'node:events';
 import net from 'node:net';
 
 /** Bytes [0, end) of `buf`, which belongs to the socket and is used again afterwards: copy what is kept. */
@@ -72,4 +73,13 @@ export function receiveTogether(socket: net.Socket, length: number, receive: Byt
     turn ??= setImmediate(handOn);
   });
   for (const event of ['end', 'error', 'close']) socket.prependListener(event, handOn);
+}
+
+/** Until it takes more, or is closed. Never rejects. */
+export async function untilDrained(socket: net.Socket): Promise<void> {
+  const gone = new AbortController();
+  const onClose = (): void => gone.abort();
+  socket.once('close', onClose);
+  await once(socket, 'drain', { signal: gone.signal }).catch(() => {});
+  socket.removeListener('close', onClose);
 }

@@ -77,3 +77,30 @@ test('waiting ends when its signal aborts or its time is up', async () => {
   await end.wait(end.read(), { timeoutMs: 5 });
   expect(end.read().fileNumber).toBe(0);
 });
+
+test('a watch tells every move that another thread makes, once, and asks for nothing that has moved already', async () => {
+  const end = PublishedEnd.create();
+  const rounds = 20_000;
+  let bell = (): void => {};
+  const watch = end.watch(() => bell());
+  publishFromThread(end.buffer, rounds);
+  // A lost one would make this wait for half a second, thousands of times.
+  for (let seen = end.read(); seen.fileNumber < rounds; seen = end.read()) {
+    const rung = new Promise<void>((resolve) => {
+      bell = resolve;
+    });
+    if (watch(seen)) await rung;
+  }
+  expect(watch({ fileNumber: 1, offset: 1 })).toBe(false);
+  let told = 0;
+  bell = () => {
+    told += 1;
+  };
+  expect(watch(end.read())).toBe(true);
+  expect(watch(end.read())).toBe(true);
+  expect(told).toBe(0);
+  end.publish(rounds + 1, 4);
+  expect(watch({ fileNumber: rounds, offset: 0 })).toBe(false);
+  await end.wait(end.read(), { timeoutMs: 20 });
+  expect(told).toBe(1);
+});
