@@ -408,7 +408,7 @@ export class ApplierRun {
       // Read before the relay log is: what is published after this ends the wait at once.
       const seen = this.#published.read();
       const closed = stopping || this.#frozen || this.#drains();
-      const filled = closed ? 'full' : intake.fill();
+      const filled = closed ? 'full' : intake.fill(seen);
       if (!closed) this.#dispatch(workers);
       this.#lookAhead?.notice(this.gate);
       this.#tellExecuted();

@@ -230,9 +230,9 @@ export class ApplyIntake {
     return this.#somePassed(({ commitMicros }) => commitMicros !== null && commitMicros >= micros);
   }
 
-  /** Fills the scheduler as far as it goes. */
-  fill(): Filled {
-    this.#scheduler.moreComes = false;
+  /** Fills the scheduler as far as it goes. `end`: so far is published, or further by now. */
+  fill(end: RelayPosition): Filled {
+    this.#scheduler.unreadBytes = 0;
     while (this.#scheduler.canAdmit) {
       const next = this.#take();
       switch (next.is) {
@@ -245,7 +245,7 @@ export class ApplyIntake {
         case 'slice':
           // In the midst of something large: it is nowhere else to be seen yet.
           this.#atEnd = false;
-          this.#scheduler.moreComes = true;
+          this.#scheduler.unreadBytes = bytesBefore(end, this.#source!.place);
           return 'slice';
         case 'executed':
           this.#schedule(this.#units.close());
@@ -369,4 +369,11 @@ export class ApplyIntake {
     this.#missing = [];
     return ids;
   }
+}
+
+/** Of the relay log; of more than a file no more is known than that it is much. */
+function bytesBefore(end: RelayPosition, place: RelayPosition): number {
+  return end.fileNumber > place.fileNumber
+    ? Number.POSITIVE_INFINITY
+    : Math.max(0, end.offset - place.offset);
 }

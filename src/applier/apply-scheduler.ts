@@ -16,8 +16,8 @@
  *
  * Windows. Inside a window independent transactions commit in any order; a window is closed by its size and the next
  * one opens only when nothing is in flight, so every window's end is a consistent prefix of the source. With nearly
- * nothing queued (few transactions, and few bytes, and reading is at its end) the window is one transaction: the source's order is
- * kept when caught up.
+ * nothing queued (few transactions, and few bytes, with those still to be read) the window is one transaction: the source's order
+ * is kept when caught up.
  *   commit_order window → up to `windowMax`; any → no windows, the logical clock alone; source → neither, but short ones follow
  *   each other in one session (see chains), and others wait with their COMMIT until they are the first (commit-turns.ts).
  *
@@ -98,8 +98,8 @@ interface Chain<T> {
 export class ApplyScheduler<T extends Schedulable> {
   /** Sessions there are, which may be more than workers: so many chains are in flight at a time. */
   sessions: number;
-  /** Reading has only paused: the queue does not tell how much there is. */
-  moreComes = false;
+  /** Of what is published and not read, since reading has only paused: they count as if they were queued. */
+  unreadBytes = 0;
   readonly #limits: SchedulerLimits;
   /** Admitted, not committed; place 0 has ordinal #firstOrdinal. A committed one is null until it can leave. */
   readonly #pending = new Fifo<T | null>();
@@ -245,10 +245,9 @@ export class ApplyScheduler<T extends Schedulable> {
         return Number.POSITIVE_INFINITY;
       case 'window': {
         const queued = this.#pending.length - this.#next;
-        const isBehind = this.moreComes || queued >= 2 * this.#limits.workers;
-        if (isBehind || this.#inWindow > 1) return this.#limits.windowMax;
+        if (queued >= 2 * this.#limits.workers || this.#inWindow > 1) return this.#limits.windowMax;
         // Of large transactions the queue holds few.
-        let bytes = 0;
+        let bytes = this.unreadBytes;
         for (let place = this.#next; place < this.#pending.length; place++) {
           bytes += this.#pending.at(place)!.bytes;
         }

@@ -2,13 +2,14 @@
  * Events of one transaction, back to back, each without its CRC and with its event_length corrected to that, so that the
  * slab can be walked from header to header.
  *
- * Slabs are gathered in a chunk, and short ones stay there, one behind the other; a longer one leaves it for a buffer of its own. `SlabMemory` has
- * all of them back when their transactions are committed, and uses them again: new memory for each made the garbage collector run every few
+ * Short ones are gathered in a chunk and stay there, one behind the other; a longer one is gathered, and leaves, in a buffer of its own. `SlabMemory`
+ * has all of them back when their transactions are committed, and uses them again: new memory for each made the garbage collector run every few
  * megabytes, and to copy a short one cost as much as to read it.
  *
  * Invariants
  *  - Nobody reads a slab that was given back.
- *  - A chunk is used again when nothing is gathered in it any more and all slabs in it were given back.
+ *  - A chunk is used again when nothing is gathered in it any more and all slabs in it were given back. It is left only when it is full, so what
+ *    is held is little more than what was taken.
  * Thread: applier.
  */
 import { assert } from '../base/errors.ts';
@@ -20,6 +21,7 @@ const EVENT_LENGTH_OFFSET = 9;
 const TYPE_OFFSET = 4;
 
 const CHUNK_BYTES = 128 * 1024;
+const LONG_BYTES = 64 * 1024;
 /** A longer slab does not stay in a chunk, which it would hold for itself. */
 const SHORT_MAX = 32 * 1024;
 const ROUNDED_TO = 16 * 1024;
@@ -60,16 +62,19 @@ export class SlabMemory {
 
 export class EventSlab {
   readonly #memory: SlabMemory;
-  /** Held. */
+  /** Held. Short slabs are gathered in it, from `#base` on: behind those that stay. */
   #chunk: Buffer;
-  /** Where the slab that is gathered begins in it: behind those that stay. */
   #base = 0;
+  /** Longer ones are gathered here; kept for the next. */
+  #long: Buffer;
+  #isLong = false;
   #length = 0;
 
   constructor(memory: SlabMemory) {
     this.#memory = memory;
     this.#chunk = memory.borrow(CHUNK_BYTES);
     memory.hold(this.#chunk);
+    this.#long = memory.borrow(LONG_BYTES);
   }
 
   get length(): number {
@@ -79,44 +84,66 @@ export class EventSlab {
   /** Begins a slab. What was gathered is forgotten. */
   clear(): void {
     this.#length = 0;
+    this.#isLong = false;
   }
 
   /** buf[start, end): header and body, no CRC. */
   add(buf: Buffer, start: number, end: number): void {
     const need = this.#length + end - start;
-    if (this.#base + need > this.#chunk.length) this.#move(need);
-    const at = this.#base + this.#length;
-    buf.copy(this.#chunk, at, start, end);
-    this.#chunk.writeUInt32LE(end - start, at + EVENT_LENGTH_OFFSET);
+    if (this.#isLong) {
+      if (need > this.#long.length) this.#lengthen(need);
+    } else if (need > SHORT_MAX) this.#goLong(need);
+    else if (this.#base + need > this.#chunk.length) this.#nextChunk();
+    const into = this.#isLong ? this.#long : this.#chunk;
+    const at = (this.#isLong ? 0 : this.#base) + this.#length;
+    buf.copy(into, at, start, end);
+    into.writeUInt32LE(end - start, at + EVENT_LENGTH_OFFSET);
     this.#length = need;
   }
 
-  /** Goes on in another chunk, which holds so much. */
-  #move(need: number): void {
-    const chunk = this.#memory.borrow(need <= CHUNK_BYTES ? CHUNK_BYTES : Math.max(need, 2 * this.#length));
+  /** The one before is full, up to what a short slab may take. */
+  #nextChunk(): void {
+    const chunk = this.#memory.borrow(CHUNK_BYTES);
     this.#memory.hold(chunk);
-    if (this.#length > 0) this.#chunk.copy(chunk, 0, this.#base, this.#base + this.#length);
+    this.#gathered.copy(chunk);
     this.#memory.giveBack(this.#chunk);
     this.#chunk = chunk;
     this.#base = 0;
   }
 
+  #goLong(need: number): void {
+    if (need > this.#long.length) this.#lengthen(need);
+    this.#gathered.copy(this.#long);
+    this.#isLong = true;
+  }
+
+  #lengthen(need: number): void {
+    const long = this.#memory.borrow(Math.max(need, 2 * this.#length));
+    if (this.#isLong) this.#gathered.copy(long);
+    this.#memory.giveBack(this.#long);
+    this.#long = long;
+  }
+
+  get #gathered(): Buffer {
+    return this.#isLong
+      ? this.#long.subarray(0, this.#length)
+      : this.#chunk.subarray(this.#base, this.#base + this.#length);
+  }
+
   take(): Buffer {
-    const length = this.#length;
-    // A chunk that has grown for long ones is kept for those.
-    if (length <= SHORT_MAX && this.#chunk.length > LONGER_MAX * CHUNK_BYTES) this.#move(length);
-    const slab = this.#chunk.subarray(this.#base, this.#base + length);
-    this.#length = 0;
-    if (length <= SHORT_MAX) {
+    const slab = this.#gathered;
+    const { length } = slab;
+    const wasLong = this.#isLong;
+    this.clear();
+    if (!wasLong) {
       // The next begins where numbers of four bytes may be read at once.
       this.#base += (length + 7) & ~7;
       this.#memory.hold(slab);
       return slab;
     }
-    // What fills a chunk takes it with it.
-    if (this.#base === 0 && length >= 0.75 * this.#chunk.length) {
-      this.#chunk = this.#memory.borrow(this.#chunk.length);
-      this.#memory.hold(this.#chunk);
+    // What fills a buffer takes it with it.
+    if (length >= 0.75 * this.#long.length) {
+      this.#long = this.#memory.borrow(this.#long.length);
       return slab;
     }
     const own = this.#memory.borrow(length);

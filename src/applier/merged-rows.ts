@@ -8,8 +8,9 @@
  * The server opens and locks tables once for each segment, instead of once for each statement of the source. Neighbouring
  * rows events of one table and one form (type, flags, columns) become one event. The order of rows is the source's.
  *
- * A new segment begins where events may not stand in one statement: other flags (foreign_key_checks, unique_checks), a table
- * id that now names something else, too many tables.
+ * A new segment begins where events may not stand in one statement: other flags (foreign_key_checks, unique_checks), another second (MariaDB sets
+ * its clock once for all of it: what it fills a column with that only the target has, when a row's versions begin), a table id that now names something
+ * else, too many tables.
  *
  * Events go in without their CRC, with log_pos 0, as in binlog-statement.ts; nothing here is larger than memory, since only
  * transactions in memory are merged.
@@ -69,6 +70,8 @@ export class MergedRows {
   /** Of the rows events of the segment; its maps are put before them when it is closed. */
   #segmentLength = 0;
   #flags = -1;
+  /** Of its events, seconds: while the server applies them it is its clock. */
+  #when = -1;
   /** Where the last rows event of the segment begins, and where its rows do; 0: it cannot be continued. */
   #last = -1;
   #lastRows = 0;
@@ -114,7 +117,7 @@ export class MergedRows {
   addTableMap(buf: Buffer, start: number, end: number): void {
     const id = tableId(buf, start);
     const known = this.#maps.get(id);
-    if (known !== undefined && haveSameBody(known, buf, start, end)) {
+    if (known !== undefined && isSameMap(known, buf, start, end)) {
       this.#open.set(id, known);
       return;
     }
@@ -133,7 +136,7 @@ export class MergedRows {
     if (map === undefined) {
       throw new MillraceError('UNEXPECTED_EVENT', 'a rows event stands before its table map');
     }
-    this.#enterSegment(id, map, flags & ~STMT_END);
+    this.#enterSegment(id, map, flags & ~STMT_END, buf.readUInt32LE(start));
     const rows = rowsStart(buf, start, end);
     if (this.#continues(buf, start, end, rows)) {
       this.#append(buf, rows, end);
@@ -169,14 +172,16 @@ export class MergedRows {
     return [BINLOG_PREFIX, base64, BINLOG_SUFFIX];
   }
 
-  #enterSegment(id: number, map: Buffer, flags: number): void {
+  #enterSegment(id: number, map: Buffer, flags: number, when: number): void {
     const known = this.#maps.get(id);
-    const another = known !== undefined && known !== map && !haveSameBody(known, map, 0, map.length);
+    const another = known !== undefined && known !== map && !isSameMap(known, map, 0, map.length);
     const table = known === undefined ? tableName(map) : '';
     // A table that the source opened anew has another id: it is not opened twice at a time.
     const unfit = known === undefined && (this.#maps.size >= TABLES_MAX || this.#tables.has(table));
-    if (this.#flags >= 0 && (this.#flags !== flags || another || unfit)) this.#closeSegment();
+    const otherwise = this.#flags !== flags || this.#when !== when;
+    if (this.#flags >= 0 && (otherwise || another || unfit)) this.#closeSegment();
     this.#flags = flags;
+    this.#when = when;
     if (this.#maps.has(id)) return;
     this.#maps.set(id, map);
     this.#tables.add(table === '' ? tableName(map) : table);
@@ -234,9 +239,9 @@ function tableId(buf: Buffer, start: number): number {
   return buf.readUIntLE(start + EVENT_HEADER_LENGTH, TABLE_ID_LENGTH);
 }
 
-/** They say the same, whenever and by whichever thread of the source they were written. */
-function haveSameBody(map: Buffer, buf: Buffer, start: number, end: number): boolean {
-  if (map.length !== end - start) return false;
+/** They say the same, of the same second. */
+function isSameMap(map: Buffer, buf: Buffer, start: number, end: number): boolean {
+  if (map.length !== end - start || map.readUInt32LE(0) !== buf.readUInt32LE(start)) return false;
   return buf.compare(map, EVENT_HEADER_LENGTH, map.length, start + EVENT_HEADER_LENGTH, end) === 0;
 }
 

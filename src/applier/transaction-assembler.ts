@@ -92,7 +92,10 @@ export class TransactionAssembler {
         return { is: 'slice' };
       }
       const event = this.#cursor.next();
-      if (event === null) return { is: 'end' };
+      if (event === null) {
+        this.#sliceBytes = 0;
+        return { is: 'end' };
+      }
       this.#sliceBytes += event.rawLength;
       const { place } = event;
       if (place === 'between') continue;

@@ -229,6 +229,8 @@ export class TransactionReplay {
     if (queryVerb(buf, start + EVENT_HEADER_LENGTH, end) === 'begin') return null;
     const query = decodeQuery(buf, start + EVENT_HEADER_LENGTH, end, this.#fde);
     switch (sqlVerb(buf, query.sqlStart, query.sqlEnd)) {
+      case 'begin':
+        return null;
       case 'commit':
         return this.#commit();
       case 'rollback':
@@ -493,8 +495,6 @@ const HANDLERS: ReadonlyMap<number, Handler> = new Map<number, Handler>([
 function transactionFacts(members: readonly Transaction[]): ErrorFacts {
   const { id, location } = members[0]!;
   const transaction = transactionIdText(id);
-  const file = relayFileName(location.fileNumber);
-  const { offset } = location;
-  if (members.length === 1) return { transaction, file, offset };
-  return { transaction, and_following: members.length - 1, file, offset };
+  const place = { file: relayFileName(location.fileNumber), offset: location.offset };
+  return { transaction, ...(members.length > 1 && { and_following: members.length - 1 }), ...place };
 }

@@ -83,6 +83,48 @@ describe.each([
     await pair.replay(['shop']);
   });
 
+  test('what the target makes of the time, it makes of each statement’s own', async () => {
+    const { target } = pair.rigs[0]!;
+    await pair.run(['CREATE DATABASE timed', 'CREATE TABLE timed.t (id INT PRIMARY KEY, v INT)']);
+    await pair.replay(['shop']);
+    await target.query(
+      flavour === 'mysql'
+        ? 'ALTER TABLE timed.t ADD COLUMN at_ TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP'
+        : 'ALTER TABLE timed.t ADD SYSTEM VERSIONING',
+    );
+    const at = 1_700_000_000;
+    await pair.run([
+      `SET timestamp = ${at}`,
+      'INSERT INTO timed.t VALUES (1, 0)',
+      `SET timestamp = ${at + 7}`,
+      'INSERT INTO timed.t VALUES (2, 0)',
+      `SET timestamp = ${at + 20}`,
+      'UPDATE timed.t SET v = 5 WHERE id = 1',
+      `SET timestamp = ${at + 30}`,
+      'UPDATE timed.t SET v = 6 WHERE id = 1',
+      'SET timestamp = DEFAULT',
+    ]);
+    await pair.replay(['shop']);
+    const rows =
+      flavour === 'mysql'
+        ? await target.query('SELECT id, v, UNIX_TIMESTAMP(at_) AS at_ FROM timed.t ORDER BY id')
+        : await target.query(
+            'SELECT id, v, FLOOR(UNIX_TIMESTAMP(ROW_START)) AS at_ FROM timed.t FOR SYSTEM_TIME ALL ORDER BY id, v',
+          );
+    const seen = rows.map(({ id, v, at_ }) => [Number(id), Number(v), Number(at_) - at]);
+    const mysql = [
+      [1, 6, 0],
+      [2, 0, 7],
+    ];
+    const mariadb = [
+      [1, 0, 0],
+      [1, 5, 20],
+      [1, 6, 30],
+      [2, 0, 7],
+    ];
+    expect(seen).toEqual(flavour === 'mysql' ? mysql : mariadb);
+  });
+
   test('caught up, every transaction is committed at once', async () => {
     const rig = pair.rigs[0]!;
     await rig.whileApplying(async (life) => {

@@ -43,6 +43,8 @@ interface GtidFields {
   readonly type?: number;
   readonly uuidByte?: number;
   readonly sequenceNumber?: bigint;
+  /** The one before, when left out. */
+  readonly lastCommitted?: bigint;
 }
 
 /** A GTID_LOG_EVENT as 5.7 writes it: a uuid of `uuidByte` only, and a logical clock. */
@@ -52,7 +54,7 @@ export function buildGtid(gno: bigint, fields: GtidFields = {}): Buffer {
   body[0] = 1;
   body.writeBigInt64LE(gno, 17);
   body[25] = 2;
-  body.writeBigInt64LE(sequenceNumber - 1n, 26);
+  body.writeBigInt64LE(fields.lastCommitted ?? sequenceNumber - 1n, 26);
   body.writeBigInt64LE(sequenceNumber, 34);
   return buildEvent(fields.type ?? EventType.GTID_LOG_EVENT, body);
 }

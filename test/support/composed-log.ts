@@ -19,11 +19,13 @@ export const FIRST_COMMIT_SECONDS = Date.UTC(2026, 0, 1) / 1000;
 export class ComposedLog {
   readonly #writer: RelayLogWriter;
   readonly #boundary: TransactionBoundary;
+  readonly #independent: boolean;
   #gno = 0n;
   #sourceEnd = 4;
 
-  /** Begins a stream of the writer. */
-  constructor(writer: RelayLogWriter) {
+  /** Begins a stream of the writer. `independent`: by the source's clock any may run beside any other; else each waits for the one before. */
+  constructor(writer: RelayLogWriter, { independent = false } = {}) {
+    this.#independent = independent;
     const { rawFde, fde } = SourceFile.fixture('mysql-9.7', 'gtid-transactions');
     writer.startStream({
       fde: rawFde,
@@ -38,7 +40,7 @@ export class ComposedLog {
   /** One transaction of these events behind its GTID, not yet published; returns its name. */
   add(...events: readonly Buffer[]): string {
     this.#gno += 1n;
-    const gtid = buildGtid(this.#gno);
+    const gtid = buildGtid(this.#gno, this.#independent ? { lastCommitted: 0n } : {});
     gtid.writeUInt32LE(FIRST_COMMIT_SECONDS + Number(this.#gno) - 1, 0);
     for (const event of [gtid, ...events]) this.#append(event);
     this.#writer.endTransaction(this.#boundary.head, this.#sourceEnd);

@@ -133,6 +133,9 @@ function world(
   return { scheduler, intake, log, start };
 }
 
+/** Of the relay log, as it is published: of no account where reading does not pause. */
+const END = { fileNumber: 1, offset: 0 };
+
 describe('the intake', () => {
   test('is not at the end while it reads something large, nor when the relay log has grown since', () => {
     const { scheduler } = world(0);
@@ -147,26 +150,27 @@ describe('the intake', () => {
     );
     intake.readFrom(source);
     expect(intake.isAtEnd(place)).toBe(false);
-    expect(intake.fill()).toBe('end');
+    expect(intake.fill(END)).toBe('end');
     expect(intake.isAtEnd(place)).toBe(true);
     // Frozen, or draining: nothing is read, and the log grows.
     expect(intake.isAtEnd({ fileNumber: 1, offset: 500 })).toBe(false);
     expect(intake.isAtEnd({ fileNumber: 2, offset: 400 })).toBe(false);
-    expect(intake.fill()).toBe('slice');
+    expect(intake.fill({ fileNumber: 1, offset: 1400 })).toBe('slice');
     expect(intake.isAtEnd(place)).toBe(false);
-    expect(scheduler.moreComes).toBe(true);
-    expect(intake.fill()).toBe('end');
-    expect(scheduler.moreComes).toBe(false);
+    // What is still to be read counts as if it were queued.
+    expect(scheduler.unreadBytes).toBe(1000);
+    expect(intake.fill(END)).toBe('end');
+    expect(scheduler.unreadBytes).toBe(0);
     expect(intake.isAtEnd(place)).toBe(true);
   });
 
   test('tells what waits and why, and which relay file that needs', () => {
     const { intake } = world(30, { executed: [1, 2], control: { until: { is: 'before', id: id(25) } } });
-    expect(intake.fill()).toBe('full');
+    expect(intake.fill(END)).toBe('full');
     expect(intake.next).toBeNull();
     expect(intake.neededFile).toBe(1);
     intake.admitBy(settingsOf({ paused: true }));
-    expect(intake.fill()).toBe('waiting');
+    expect(intake.fill(END)).toBe('waiting');
     expect(intake.gate).toEqual({ is: 'paused' });
     expect(gnoOf(intake.next!)).toBe(3);
     expect(intake.neededFile).toBe(1);
@@ -174,7 +178,7 @@ describe('the intake', () => {
 
   test('the events of what is committed are given back, and of nothing else', () => {
     const { intake, log, start } = world(30);
-    intake.fill();
+    intake.fill(END);
     const [first, second] = start();
     expect(log.givenBack).toEqual([]);
     intake.committed(second!);
@@ -186,23 +190,23 @@ describe('the intake', () => {
 
   test('a pause stops what was read ahead and has not started', () => {
     const { intake, scheduler, start } = world(30);
-    intake.fill();
+    intake.fill(END);
     const running = start();
     expect(running.map(gnoOf)).toEqual([1, 2, 3]);
     intake.admitBy(settingsOf({ paused: true }));
-    expect(intake.fill()).toBe('waiting');
+    expect(intake.fill(END)).toBe('waiting');
     for (const transaction of running) scheduler.committed(transaction);
     expect(start()).toEqual([]);
     intake.advance();
     expect(intake.prefix.toString()).toBe(`${UUID}:1-3`);
     intake.admitBy(settingsOf());
-    intake.fill();
+    intake.fill(END);
     expect(start().map(gnoOf)).toEqual([4, 5, 6]);
   });
 
   test('a skip concerns what was read ahead and has not started; for what has it comes too late', () => {
     const { intake, start } = world(30);
-    intake.fill();
+    intake.fill(END);
     start();
     const control = {
       ...NO_CONTROL,
@@ -216,13 +220,13 @@ describe('the intake', () => {
       untilPassed: false,
     });
     intake.admitBy(settingsOf(control));
-    intake.fill();
+    intake.fill(END);
     expect(intake.isPassed({ kind: 'gtid', sid: UUID, gno: 5n })).toBe(true);
   });
 
   test('an until comes too late when what it names is executed, in flight, or as young as something that is', () => {
     const { intake, start } = world(30, { executed: [1, 2] });
-    intake.fill();
+    intake.fill(END);
     start();
     const passed = (until: TargetControl['until']): boolean =>
       intake.lateness({ until, about: [] }).untilPassed;
@@ -241,14 +245,14 @@ describe('the intake', () => {
     'so it does when it names %s, and the transaction behind it is in flight',
     (_what, nameOf, inFlight, waiting) => {
       const { intake, start } = world(30, { nameOf });
-      intake.fill();
+      intake.fill(END);
       expect(start()).toHaveLength(3);
       for (const is of ['before', 'after'] as const) {
         expect(intake.lateness({ until: { is, id: inFlight }, about: [] }).untilPassed).toBe(true);
         expect(intake.lateness({ until: { is, id: waiting }, about: [] }).untilPassed).toBe(false);
         intake.admitBy(settingsOf({ until: { is, id: inFlight } }));
         expect(intake.untilReached).toBe(true);
-        expect(intake.fill()).toBe('waiting');
+        expect(intake.fill(END)).toBe('waiting');
         expect(start()).toEqual([]);
         intake.admitBy(settingsOf());
       }
@@ -257,13 +261,13 @@ describe('the intake', () => {
 
   test('what was in flight when a skip came that nobody could refuse is found, and not told as skipped', () => {
     const { intake, scheduler, start } = world(4);
-    intake.fill();
+    intake.fill(END);
     const running = start();
     expect(running.map(gnoOf)).toEqual([1, 2, 3]);
     // Nobody had answered whether it was in time: the wish was written down as uncertain.
     const skipped = [2, 4].map((gno) => ({ id: id(gno), reason: 'r' }));
     intake.admitBy(settingsOf({ skipped }));
-    intake.fill();
+    intake.fill(END);
     for (const unit of running) scheduler.committed(unit);
     for (const unit of start()) scheduler.committed(unit);
     intake.advance();
@@ -281,7 +285,7 @@ describe('the intake', () => {
     const settled = [id(2), id(4)];
     const { intake, scheduler, start } = world(30, { executed: [1, 2], control, settled });
     expect(intake.takeExecuted()).toEqual({ committed: [], found: [id(2)], missing: [id(4)] });
-    intake.fill();
+    intake.fill(END);
     const [three, four] = start();
     scheduler.committed(four!);
     intake.advance();
@@ -341,7 +345,7 @@ describe('the intake', () => {
             intake.admitBy(settingsOf({ paused: what.paused, until, skipped }));
           };
           for (const each of steps) {
-            if (each.do === 'fill') intake.fill();
+            if (each.do === 'fill') intake.fill(END);
             else if (each.do === 'start') go();
             else if (each.do === 'commit') commit(each.which);
             else say({ ...each.said, skipped: new Set(each.said.skipped) });
@@ -353,11 +357,11 @@ describe('the intake', () => {
           say({ paused: false, skipped: new Set(), until: null, is: 'before' });
           for (let guard = 0; started.length < 60 - had.size || running.length > 0; guard++) {
             expect(guard).toBeLessThan(500);
-            intake.fill();
+            intake.fill(END);
             go();
             commit(0);
           }
-          intake.fill();
+          intake.fill(END);
           const lacked = Array.from({ length: 60 }, (_, index) => index + 1).filter((gno) => !had.has(gno));
           expect(started).toEqual(lacked);
           expect([...committed].sort((a, b) => a - b)).toEqual(lacked);

@@ -235,14 +235,16 @@ describe('the apply scheduler', () => {
     expect(takeAll(queue)).toEqual([large]);
   });
 
-  test('commit_order window: where reading has only paused, few that are queued are not all there is', () => {
-    const queue = scheduler({ workers: 4 });
+  test('commit_order window: what is still to be read counts as if it were queued', () => {
+    const queue = scheduler({ workers: 4, bytesMax: 50_000 });
     const all = [0, 1, 2].map((i) => transaction(i, { lastCommitted: 0 }));
     for (const each of all) queue.admit(each);
-    queue.moreComes = true;
-    expect(takeAll(queue)).toEqual(all);
+    queue.unreadBytes = 1000;
+    expect(takeAll(queue)).toEqual([all[0]]);
+    queue.unreadBytes = 25_000;
+    expect(takeAll(queue)).toEqual([all[1], all[2]]);
     for (const each of all) queue.committed(each);
-    queue.moreComes = false;
+    queue.unreadBytes = 0;
     const others = [3, 4].map((i) => transaction(i, { lastCommitted: 0 }));
     for (const each of others) queue.admit(each);
     expect(takeAll(queue)).toEqual([others[0]]);

@@ -77,6 +77,20 @@ describe('the slab of a transaction', () => {
     expect(next.some(({ buffer }) => buffer === chunk)).toBe(true);
   });
 
+  test('short ones between long ones hold no more than they are: a chunk is left only when it is full', () => {
+    const slab = new EventSlab(new SlabMemory());
+    const short = Array.from({ length: 500 }, () => {
+      // One that outgrows memory is forgotten.
+      slab.clear();
+      slab.add(event(1, 3_000_000), 0, EVENT_HEADER_LENGTH + 3_000_000);
+      return gather(slab, 2, [200]);
+    });
+    const held = new Set(short.map(({ buffer }) => buffer));
+    let bytes = 0;
+    for (const { byteLength } of held) bytes += byteLength;
+    expect(bytes).toBeLessThan(300_000);
+  });
+
   test('stays as it is until it is given back, whatever is gathered and given back meanwhile', () => {
     for (let seed = 1; seed <= 20; seed++) {
       const random = new SeededRandom(seed);
