@@ -87,7 +87,10 @@ function surroundings(root: string, folder: string): NodeJS.ProcessEnv {
   for (const parent of ['usr/lib', 'lib']) {
     const place = join(root, parent);
     if (!existsSync(place)) continue;
-    for (const name of readdirSync(place)) if (name.endsWith('-linux-gnu')) libraries.push(join(place, name));
+    for (const name of readdirSync(place)) {
+      // libpulse finds its own part by an absolute path, which is not where it lies here.
+      if (name.endsWith('-linux-gnu')) libraries.push(join(place, name), join(place, name, 'pulseaudio'));
+    }
   }
   const fonts = join(folder, 'fonts.conf');
   const cache = join(folder, 'font-cache');
