@@ -47,7 +47,8 @@ describe('the apply scheduler', () => {
   test('more sessions are wanted when all have something in flight, unless that is long', () => {
     for (const [bytes, wanted] of [
       [1_000, true],
-      [300_000, false],
+      [300_000, true],
+      [600_000, false],
     ] as const) {
       const queue = scheduler({ workers: 2, commitOrder: 'any' });
       const [first, second] = [0, 1].map((i) => transaction(i, { lastCommitted: 0, bytes }));
