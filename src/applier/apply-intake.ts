@@ -243,7 +243,7 @@ export class ApplyIntake {
           this.advance();
           return 'end';
         case 'slice':
-          // In the midst of something large: it is nowhere else to be seen yet.
+          // Perhaps in the midst of a transaction, which is nowhere else to be seen yet.
           this.#atEnd = false;
           this.#scheduler.unreadBytes = bytesBefore(end, this.#source!.place);
           return 'slice';

@@ -33,7 +33,7 @@ import { normalXid } from './xa-branch.ts';
 
 /** A transaction whose events take more than this is read from the relay log again. */
 const INLINE_MAX = 4 * 1024 * 1024;
-/** How much is read before control goes back to the thread’s other work: the first transactions start while more are read. */
+/** How much is read before control goes back to the thread's other work: the first transactions start while more are read. */
 const SLICE_BYTES = 64 * 1024;
 
 export type Assembled =

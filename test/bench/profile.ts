@@ -30,10 +30,11 @@ const PICO = 1e12;
 export async function benchProfile(run: BenchRun): Promise<void> {
   const { quick, workloads, settings } = run.options;
   const name = workloads[0] ?? 'small';
-  const size = quick ? 'quick' : SIZE_OF_SETTING[settings[0] ?? 'durable'];
+  const setting = settings[0] ?? 'durable';
+  const size = quick ? 'quick' : SIZE_OF_SETTING[setting];
   const dataset = await prepareDataset(workload(name, size));
   await withGround(dataset, async (ground) => {
-    const there = { ...ground, setting: settings[0] ?? 'durable' } as const;
+    const there = { ...ground, setting };
     console.log(
       `\n── profile: ${dataset.workload.title}, ${there.setting}, ${dataset.facts.transactions} transactions`,
     );
